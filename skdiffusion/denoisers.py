@@ -1,0 +1,100 @@
+r"""Denoisers: the contract between models of the score and the probability flow.
+
+A denoiser owns some columns and gives the velocity of the process at any time,
+
+.. math:: v(r_t, t \mid c) = E[\cos(t)\, \epsilon - \sin(t)\, r \mid r_t, c],
+
+where r are its own columns in its own coordinates and c the clean columns of its
+context. Networks and closed forms are denoisers; the flow knows nothing else.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .process import velocity_from_denoised
+
+
+class Denoiser(nn.Module):
+    """Contract of every model of the velocity.
+
+    Attributes
+    ----------
+    columns : tuple of int
+        Positions of the columns it owns, in the order of the last axis of `r_t`.
+    colours : Tensor of shape (n_colours, n_own) or None
+        Colouring of the Jacobian of the velocity: a 0/1 probe for each colour, such
+        that entry (i, j) vanishes whenever i and j share a colour. None is dense.
+
+    Notes
+    -----
+    A denoiser must implement `velocity`; the rest has defaults. Rows never interact.
+    """
+
+    columns: tuple[int, ...]
+    colours: Tensor | None = None
+
+    def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Own coordinates r of clean rows z, and log |dr/dz|, both (n, n_own)."""
+        r = z[:, list(self.columns)]
+        return r, torch.zeros_like(r)
+
+    def from_own(self, r: Tensor, z: Tensor) -> Tensor:
+        """Own columns of z from r; reads only the columns of the context in z."""
+        return r
+
+    def encode(self, z: Tensor):
+        """All the velocity needs to know of the clean context; computed once a path."""
+        return None
+
+    def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
+        """Velocity at the noisy own columns, shape (n, n_own)."""
+        raise NotImplementedError
+
+    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code):
+        """Velocity and the diagonal of its Jacobian, both of shape (n, n_own).
+
+        One directional derivative for each colour of the Jacobian.
+        """
+        probes = self.colours
+        if probes is None:
+            probes = torch.eye(len(self.columns), dtype=r_t.dtype, device=r_t.device)
+        diagonal = torch.zeros_like(r_t)
+        for probe in probes.to(r_t.dtype):
+            v, dv = torch.func.jvp(
+                lambda r: self.velocity(r, t, code), (r_t,), (probe.expand_as(r_t),)
+            )
+            diagonal = diagonal + probe * dv
+        return v, diagonal
+
+    def select(self, columns: tuple[int, ...]) -> "Denoiser":
+        """Denoiser of some of the columns; needed if they fall in several generations."""
+        if columns != self.columns:
+            raise NotImplementedError(
+                f"{type(self).__name__} models columns {self.columns} jointly and cannot "
+                f"be restricted to {columns}."
+            )
+        return self
+
+
+class GaussianDenoiser(Denoiser):
+    r"""Exact denoiser of N(mean, covariance), without context.
+
+    .. math::
+        E[z \mid z_t] = \mu + \cos(t)\, \Sigma\,
+        (\cos^2(t)\, \Sigma + \sin^2(t)\, I)^{-1} (z_t - \cos(t)\, \mu).
+    """
+
+    def __init__(self, columns, mean: Tensor, covariance: Tensor):
+        super().__init__()
+        self.columns = tuple(columns)
+        self.register_buffer("mean", mean)
+        eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
+        self.register_buffer("eigenvalues", eigenvalues)
+        self.register_buffer("eigenvectors", eigenvectors)
+
+    def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
+        cos, sin = torch.cos(t), torch.sin(t)
+        gain = cos * self.eigenvalues / (cos**2 * self.eigenvalues + sin**2)
+        centred = (r_t - cos * self.mean) @ self.eigenvectors
+        denoised = self.mean + (gain * centred) @ self.eigenvectors.T
+        return velocity_from_denoised(r_t, denoised, t)

@@ -1,0 +1,120 @@
+r"""The probability flow: log-densities and samples of a list of denoisers.
+
+Every column belongs to one denoiser; given its context the density of its rows is
+
+.. math::
+    \log p(r) = \log N(r_{\pi/2}; 0, I) + \int_{t_{min}}^{\pi/2} \nabla \cdot v \, dt
+    + n_{own} \log \cos t_{min}, \qquad r_{t_{min}} = \cos(t_{min})\, r,
+
+and samples follow the same ordinary differential equation backward [1]_, so both
+describe one density. Its smallest scale is the noise floor tan(t_min).
+
+References
+----------
+.. [1] Y. Song et al., "Score-Based Generative Modeling through Stochastic Differential
+       Equations", ICLR 2021, appendix D. https://arxiv.org/abs/2011.13456
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .denoisers import Denoiser
+from .process import time_grid
+from .solvers import KUTTA3, RungeKutta, integrate
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class Path:
+    """Where the flow starts, how finely and how it is walked."""
+
+    t_min: float
+    n_steps: int
+    method: RungeKutta = KUTTA3
+
+    def grid(self, like: Tensor) -> Tensor:
+        """Times from t_min to pi/2 with the dtype and device of a tensor."""
+        return time_grid(self.t_min, self.n_steps, like=like)
+
+
+def log_density(denoisers: Sequence[Denoiser], z: Tensor, path: Path) -> Tensor:
+    """Log-density of clean rows, term by term.
+
+    Parameters
+    ----------
+    denoisers : sequence of Denoiser
+        Together they own every column once.
+    z : Tensor of shape (n_samples, n_features)
+        Standardised rows.
+    path : Path
+        Time grid and solver.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_features)
+        In nats of standardised units. For one-column blocks the entries are
+        conditional log-densities; for joint blocks only their sum has a meaning.
+    """
+    terms = torch.empty_like(z)
+    for denoiser in denoisers:
+        terms[:, list(denoiser.columns)] = _log_density_of_own(denoiser, z, path)
+    return terms
+
+
+def _log_density_of_own(denoiser: Denoiser, z: Tensor, path: Path) -> Tensor:
+    r, log_derivative = denoiser.to_own(z)
+    code = denoiser.encode(z)
+
+    def slope(t, state):
+        return denoiser.velocity_and_divergence(state[0], t, code)
+
+    start = (math.cos(path.t_min) * r, torch.zeros_like(r))
+    end, divergence = integrate(slope, start, path.grid(z), path.method)
+    normal = -0.5 * end**2 - HALF_LOG_2PI
+    return normal + divergence + math.log(math.cos(path.t_min)) + log_derivative
+
+
+def sample(
+    denoisers: Sequence[Denoiser], generations, noise: Tensor, path: Path
+) -> Tensor:
+    """Rows of the density, from standard normal noise.
+
+    Parameters
+    ----------
+    denoisers : sequence of Denoiser
+        Together they own every column once.
+    generations : sequence of tuple of int
+        Columns in an order in which contexts come first.
+    noise : Tensor of shape (n_samples, n_features)
+        Standard normal; the map from noise to rows is deterministic.
+    path : Path
+        Time grid and solver.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_features)
+        Standardised rows.
+    """
+    z = torch.zeros_like(noise)
+    for generation in generations:
+        for denoiser in denoisers:
+            own = tuple(j for j in denoiser.columns if j in generation)
+            if own:
+                part = denoiser.select(own)
+                z[:, list(own)] = _sample_own(part, z, noise[:, list(own)], path)
+    return z
+
+
+def _sample_own(denoiser: Denoiser, z: Tensor, noise: Tensor, path: Path) -> Tensor:
+    code = denoiser.encode(z)
+
+    def slope(t, state):
+        return (denoiser.velocity(state[0], t, code),)
+
+    (r_t,) = integrate(slope, (noise,), path.grid(noise).flip(0), path.method)
+    return denoiser.from_own(r_t / math.cos(path.t_min), z)
