@@ -33,6 +33,11 @@ class Denoiser(nn.Module):
     columns: tuple[int, ...]
     colours: Tensor | None = None
 
+    @property
+    def floats_per_row(self) -> int:
+        """Size of the largest intermediate result for one row."""
+        return len(self.columns)
+
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Own coordinates r of clean rows z, and log |dr/dz|, both (n, n_own)."""
         r = z[:, list(self.columns)]

@@ -62,6 +62,11 @@ class Factorization:
     source: str
 
     @property
+    def contexts(self) -> dict[int, tuple[int, ...]]:
+        """Context of every column, in the order of the blocks."""
+        return {j: block.context for block in self.blocks for j in block.columns}
+
+    @property
     def largest_factor(self) -> int:
         """Number of columns of the largest factor, d in the rate of convergence."""
         return max(len(block.factor) for block in self.blocks)

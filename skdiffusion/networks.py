@@ -12,14 +12,17 @@ Outside the range of the training rows the inputs level off, so the velocity sta
 bounded and the density has the tails of a normal distribution.
 """
 
-import copy
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ._torch import to_numpy
 from .denoisers import Denoiser
+from .graphs import Block
+from .whitening import regress
 
 N_FREQUENCIES = 4
 N_TIME_FEATURES = 3 + 2 * N_FREQUENCIES
@@ -77,6 +80,9 @@ class ConditionalNetwork(Denoiser):
     -----
     With n rows, k columns, contexts of size C, width H and L blocks, one evaluation
     costs n k (C + 2 L H) H multiply-adds and twice that with the divergence.
+
+    Every parameter and buffer has the columns on its first axis, so a part of the
+    columns is a slice of all tensors.
     """
 
     def __init__(
@@ -86,101 +92,218 @@ class ConditionalNetwork(Denoiser):
         self.columns = tuple(columns)
         self.contexts = tuple(tuple(context) for context in contexts)
         self.t_min = t_min
+        self.n_layers = n_layers
         self.dropout = dropout
-        k, H = len(self.columns), hidden_size
+        k, H, L = len(self.columns), hidden_size, n_layers
         C = max(map(len, self.contexts))
-        padding = [(*context, *([-1] * (C - len(context)))) for context in self.contexts]
-        index = torch.tensor(padding, dtype=torch.long).reshape(k, C)
+        self._add_constants(k, C)
+        shapes = {
+            "w_own": (k, 1, H),
+            "w_context": (k, C, H),
+            "w_time": (k, N_TIME_FEATURES, H),
+            "b_first": (k, 1, H),
+            "w_inner": (k, L, H, H),
+            "b_inner": (k, L, 1, H),
+            "w_outer": (k, L, H, H),
+            "b_outer": (k, L, 1, H),
+            "w_out": (k, H, 1),
+            "b_out": (k, 1, 1),
+        }
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+
+    @property
+    def floats_per_row(self) -> int:
+        return len(self.columns) * max(self.w_out.shape[1], self.coef.shape[1])
+
+    def engines(self) -> dict[int, str]:
+        """Kind of model of every column, for printing."""
+        names = ("linear Gaussian", "conditional")
+        return {j: names[int(a)] for j, a in zip(self.columns, self.active, strict=True)}
+
+    def to_state(self) -> dict:
+        """Options and weights as plain numbers and numpy arrays."""
+        arrays = {name: to_numpy(value) for name, value in self.state_dict().items()}
+        return {**self._options(), "columns": self.columns, "contexts": self.contexts,
+                "arrays": arrays}
+
+    @classmethod
+    def from_state(cls, state: dict) -> "ConditionalNetwork":
+        """Network from the result of `to_state`."""
+        state = dict(state)
+        arrays = state.pop("arrays")
+        network = cls(state.pop("columns"), state.pop("contexts"), **state)
+        network.load_state_dict({k: torch.tensor(a) for k, a in arrays.items()})
+        return network
+
+    def _options(self) -> dict:
+        return {
+            "t_min": self.t_min,
+            "hidden_size": self.w_out.shape[1],
+            "n_layers": self.n_layers,
+            "dropout": self.dropout,
+        }
+
+    def _add_constants(self, k: int, C: int) -> None:
+        """Whitening and ranges of the columns, set by `calibrate`; padded contexts."""
+        padded = [(*c, *([-1] * (C - len(c)))) for c in self.contexts]
+        index = torch.tensor(padded, dtype=torch.long).reshape(k, C)
         self.register_buffer("context_index", index)
         self.register_buffer("coef", torch.zeros(k, C, 1))
         self.register_buffer("intercept", torch.zeros(k))
         self.register_buffer("scale", torch.ones(k))
-        self.register_buffer("own_range", torch.zeros(2, k))
-        self.register_buffer("context_range", torch.zeros(2, k, 1, C))
         self.register_buffer("active", torch.ones(k))
-        self.w_own = nn.Parameter(torch.empty(k, 1, H))
-        self.w_context = nn.Parameter(torch.empty(k, C, H))
-        self.w_time = nn.Parameter(torch.empty(k, N_TIME_FEATURES, H))
-        self.b_first = nn.Parameter(torch.zeros(k, 1, H))
-        self.w_inner = nn.Parameter(torch.empty(n_layers, k, H, H))
-        self.b_inner = nn.Parameter(torch.zeros(n_layers, k, 1, H))
-        self.w_outer = nn.Parameter(torch.empty(n_layers, k, H, H))
-        self.b_outer = nn.Parameter(torch.zeros(n_layers, k, 1, H))
-        self.w_out = nn.Parameter(torch.zeros(k, H, 1))
-        self.b_out = nn.Parameter(torch.zeros(k, 1, 1))
+        for end in ("low", "high"):
+            self.register_buffer(f"own_{end}", torch.zeros(k))
+            self.register_buffer(f"context_{end}", torch.zeros(k, 1, C))
 
     def initialize(self, generator: torch.Generator) -> "ConditionalNetwork":
-        """Draw the hidden weights; the output starts at zero velocity."""
+        """Draw the hidden weights; the output layer stays zero.
+
+        Zero velocity is the standard normal: training starts at the linear Gaussian
+        network on the factorization.
+        """
         for w in (self.w_own, self.w_context, self.w_time, self.w_inner, self.w_outer):
             bound = 1 / math.sqrt(max(1, w.shape[-2]))
             with torch.no_grad():
                 w.uniform_(-bound, bound, generator=generator)
         return self
 
+    def calibrate(self, regressions, z: Tensor) -> "ConditionalNetwork":
+        """Take over the linear regressions of the columns and the ranges of the rows.
+
+        Parameters
+        ----------
+        regressions : sequence of Regression
+            In the order of `columns`. Determined columns keep zero velocity.
+        z : Tensor of shape (n_samples, n_features)
+            Standardised training rows.
+        """
+        for i, regression in enumerate(regressions):
+            coef = torch.as_tensor(regression.coef).to(self.coef)
+            self.coef[i, : len(coef), 0] = coef
+            self.intercept[i] = regression.intercept
+            self.scale[i] = regression.scale
+            self.active[i] = float(not regression.determined)
+        context, (r, _) = self.gather(z), self.to_own(z)
+        # the process ends at a standard normal, whose draws must stay inside
+        self.own_low.copy_(r.amin(0).clamp(max=-4.0))
+        self.own_high.copy_(r.amax(0).clamp(min=4.0))
+        self.context_low.copy_(context.amin(1, keepdim=True))
+        self.context_high.copy_(context.amax(1, keepdim=True))
+        return self
+
     def select(self, columns) -> "ConditionalNetwork":
-        """The networks of some of the columns."""
         keep = [self.columns.index(j) for j in columns]
-        part = copy.copy(self)
-        part.columns = tuple(columns)
-        part.contexts = tuple(self.contexts[i] for i in keep)
-        take = lambda x, axis: x.index_select(axis, torch.tensor(keep, device=x.device))
-        part._buffers = {
-            name: take(b, 1 if name.endswith("range") else 0)
-            for name, b in self._buffers.items()
-        }
-        part._parameters = {
-            name: nn.Parameter(take(p, 1 if name.endswith(("inner", "outer")) else 0))
-            for name, p in self._parameters.items()
-        }
-        return part
+        contexts = [self.contexts[i] for i in keep]
+        part = ConditionalNetwork(columns, contexts, **self._options()).to(self.w_out)
+        C = part.context_index.shape[1]
+        for name, value in self.state_dict().items():
+            value = value[keep]
+            if name == "context_index" or name in ("coef", "w_context"):
+                value = value[:, :C]
+            elif name in ("context_low", "context_high"):
+                value = value[:, :, :C]
+            getattr(part, name).data = value
+        return part.train(self.training)
 
     def gather(self, z: Tensor) -> Tensor:
         """Context of every column, shape (k, n, C), padded with zeros."""
         padded = torch.cat([z, torch.zeros_like(z[:, :1])], dim=1)
         return padded[:, self.context_index].transpose(0, 1)
 
-    def location(self, context: Tensor) -> Tensor:
+    def location(self, z: Tensor) -> Tensor:
         """Linear regression on the context, shape (n, k)."""
-        return torch.bmm(context, self.coef).squeeze(-1).T + self.intercept
+        return torch.bmm(self.gather(z), self.coef).squeeze(-1).T + self.intercept
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        r = (z[:, list(self.columns)] - self.location(self.gather(z))) / self.scale
+        r = (z[:, list(self.columns)] - self.location(z)) / self.scale
         return r, -torch.log(self.scale).expand_as(r)
 
     def from_own(self, r: Tensor, z: Tensor) -> Tensor:
-        return self.location(self.gather(z)) + self.scale * r
+        return self.location(z) + self.scale * r
 
     def encode(self, z: Tensor) -> Tensor:
         """Part of the first layer that reads the context, shape (k, n, H)."""
-        context = level_off(self.gather(z), *self.context_range)
+        context = level_off(self.gather(z), self.context_low, self.context_high)
         return torch.baddbmm(self.b_first, context, self.w_context)
 
-    def first_layer(self, r_t: Tensor, t: Tensor, code: Tensor) -> Tensor:
-        own = level_off(r_t, *self.own_range).T.unsqueeze(-1) * self.w_own
+    def _first_layer(self, r_t: Tensor, t: Tensor, code: Tensor) -> Tensor:
+        own = level_off(r_t, self.own_low, self.own_high).T.unsqueeze(-1)
         features = time_features(t, self.t_min).reshape(-1, N_TIME_FEATURES)
-        return code + own + features @ self.w_time
+        return code + own * self.w_own + features @ self.w_time
+
+    def _inner(self, layer: int, a: Tensor) -> Tensor:
+        return torch.baddbmm(self.b_inner[:, layer], a, self.w_inner[:, layer])
+
+    def _outer(self, layer: int, a: Tensor) -> Tensor:
+        return torch.baddbmm(self.b_outer[:, layer], a, self.w_outer[:, layer])
+
+    def _output(self, h: Tensor) -> Tensor:
+        return h.squeeze(-1).T * self.active
 
     def velocity(self, r_t: Tensor, t: Tensor, code: Tensor) -> Tensor:
-        h = self.first_layer(r_t, t, code)
-        for layer in range(len(self.w_inner)):
-            a = torch.baddbmm(self.b_inner[layer], F.silu(h), self.w_inner[layer])
-            a = F.dropout(F.silu(a), self.dropout, self.training)
-            h = h + torch.baddbmm(self.b_outer[layer], a, self.w_outer[layer])
-        v = torch.baddbmm(self.b_out, F.silu(h), self.w_out)
-        return v.squeeze(-1).T * self.active
+        h = self._first_layer(r_t, t, code)
+        for layer in range(self.n_layers):
+            a = F.silu(self._inner(layer, F.silu(h)))
+            h = h + self._outer(layer, F.dropout(a, self.dropout, self.training))
+        return self._output(torch.baddbmm(self.b_out, F.silu(h), self.w_out))
 
     def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code: Tensor):
-        h = self.first_layer(r_t, t, code)
-        dh = level_off_slope(r_t, *self.own_range).T.unsqueeze(-1) * self.w_own
-        for layer in range(len(self.w_inner)):
+        h = self._first_layer(r_t, t, code)
+        slope = level_off_slope(r_t, self.own_low, self.own_high)
+        dh = slope.T.unsqueeze(-1) * self.w_own
+        for layer in range(self.n_layers):
             a, slope = silu_and_slope(h)
-            da = torch.bmm(slope * dh, self.w_inner[layer])
-            a, slope = silu_and_slope(
-                torch.baddbmm(self.b_inner[layer], a, self.w_inner[layer])
-            )
-            h = h + torch.baddbmm(self.b_outer[layer], a, self.w_outer[layer])
-            dh = dh + torch.bmm(slope * da, self.w_outer[layer])
+            da = torch.bmm(slope * dh, self.w_inner[:, layer])
+            a, slope = silu_and_slope(self._inner(layer, a))
+            h = h + self._outer(layer, a)
+            dh = dh + torch.bmm(slope * da, self.w_outer[:, layer])
         a, slope = silu_and_slope(h)
-        v = torch.baddbmm(self.b_out, a, self.w_out).squeeze(-1).T * self.active
-        dv = torch.bmm(slope * dh, self.w_out).squeeze(-1).T * self.active
-        return v, dv
+        v = self._output(torch.baddbmm(self.b_out, a, self.w_out))
+        return v, self._output(torch.bmm(slope * dh, self.w_out))
+
+
+def initial_networks(
+    blocks: Sequence[Block], Z, weight, generator: torch.Generator, **options
+) -> list[ConditionalNetwork]:
+    """Untrained networks for one-column blocks: the linear Gaussian network on them.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        One column each.
+    Z : ndarray of shape (n_samples, n_features)
+        Standardised training rows.
+    weight : ndarray of shape (n_samples,)
+        Positive weights.
+    generator : torch.Generator
+        Source of the hidden weights.
+    **options
+        Keyword arguments of `ConditionalNetwork`.
+    """
+    networks = []
+    z = torch.tensor(Z, dtype=torch.float32)
+    for bucket in bucket_by_context(blocks, options["hidden_size"]):
+        contexts = [block.context for block in bucket]
+        columns = [block.columns[0] for block in bucket]
+        regressions = [
+            regress(Z[:, j], Z[:, list(context)], weight)
+            for j, context in zip(columns, contexts, strict=True)
+        ]
+        network = ConditionalNetwork(columns, contexts, **options)
+        networks.append(network.initialize(generator).calibrate(regressions, z))
+    return networks
+
+
+def bucket_by_context(blocks: Sequence[Block], hidden_size: int) -> list[list[Block]]:
+    """Groups of blocks whose contexts may share one padded size.
+
+    Padding below half the hidden size is cheaper than a network of its own; above it,
+    sizes share a bucket up to a factor of two.
+    """
+    buckets: dict[int, list[Block]] = {}
+    for block in blocks:
+        excess = 2 * len(block.context) / hidden_size
+        buckets.setdefault(max(0, math.ceil(math.log2(max(excess, 1)))), []).append(block)
+    return [buckets[key] for key in sorted(buckets)]

@@ -63,13 +63,19 @@ def stopping_time(noise_floor: float) -> float:
     return math.atan(noise_floor)
 
 
-def time_grid(t_min: float, n_steps: int, *, like: Tensor) -> Tensor:
-    """Times from t_min to pi/2, shape (n_steps + 1,), spaced as the square of a line.
+def noise_floor(t_min: float) -> float:
+    """Relative noise left at time t_min; inverse of `stopping_time`."""
+    return math.tan(t_min)
 
-    The flow bends most at small times, where the spacing is finest.
+
+def time_grid(t_min: float, n_steps: int, *, like: Tensor) -> Tensor:
+    """Times from t_min to pi/2, shape (n_steps + 1,), spaced evenly in their cube root.
+
+    The flow bends most at small times, where this spacing is finest. Of the powers
+    tried it had the least error over smooth, separated and tied data together.
     """
-    u = torch.linspace(0.0, 1.0, n_steps + 1, dtype=like.dtype, device=like.device)
-    return t_min + (T_MAX - t_min) * u**2
+    ends = (t_min ** (1 / 3), T_MAX ** (1 / 3))
+    return torch.linspace(*ends, n_steps + 1, dtype=like.dtype, device=like.device) ** 3
 
 
 def stratified_times(n: int, t_min: float, *, generator, like: Tensor) -> Tensor:

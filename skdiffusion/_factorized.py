@@ -1,0 +1,289 @@
+"""The estimator `FactorizedDiffusionDensity`: parameters, documentation, little code."""
+
+import numpy as np
+
+from ._base import BaseDiffusionDensity
+from ._torch import TRAINING_DTYPE, make_generator, resolve_device, to_tensor
+from ._validation import check_boolean, check_integer, check_real
+from .networks import ConditionalNetwork, initial_networks
+from .process import noise_floor, stopping_time
+from .training import Options, Record, Rows, fit_networks
+
+
+class FactorizedDiffusionDensity(BaseDiffusionDensity):
+    r"""Density of a table, from diffusion models that know how its columns depend.
+
+    The joint density is written as a product of conditional densities,
+    :math:`p(x) = \prod_j p(x_j \mid x_{context(j)})`, in the way the graph says. Every
+    factor is a diffusion model with its own small network; all train together.
+    `score_samples` is an exact, normalised log-density, and `sample` draws from it.
+
+    The error of such an estimate follows the number of columns d of the largest factor:
+    its total variation distance to a density of smoothness :math:`\beta` falls like
+    :math:`n^{-\beta / (2 \beta + d)}` [1]_, whatever the number of columns.
+
+    Parameters
+    ----------
+    graph : networkx.DiGraph, networkx.Graph or None, default=None
+        How the columns depend on each other. A directed graph is a Bayesian network:
+        every column depends on its parents. An undirected graph is a Markov random
+        field: a column is independent of all others given its neighbours; a graph that
+        is not chordal is completed to one. None lets every column depend on all
+        columns before it. Nodes are the positions of the columns or, for a DataFrame,
+        their names. Columns that are not nodes are independent of the others, with a
+        warning.
+    max_factor_size : int or None, default=12
+        Largest number of columns in one factor of `graph`. A graph with larger factors
+        is refused. None sets no limit.
+    hidden_size : int, default=64
+        Width of the network of one column.
+    n_layers : int, default=2
+        Number of residual blocks of two layers each.
+    dropout : float, default=0.0
+        Share of hidden units dropped in training, in [0, 1).
+    noise_floor : float, default=0.03
+        Standard deviation of the normal noise left in the density, relative to the
+        scale of a column given its context. Smaller values resolve finer detail and
+        cost accuracy elsewhere.
+    n_steps : int, default=18
+        Number of steps of the third-order solver of the probability flow, in
+        `score_samples` and `sample`; may be changed after fit. With the default, fitted
+        log-densities differed from those on a ten times finer grid by less than
+        0.0005 nats per column on average and 0.02 root mean square; see
+        :func:`skdiffusion.metrics.integration_error`.
+    learning_rate_init : float, default=0.005
+        Peak learning rate of AdamW. It rises over the first 50 steps and falls to zero
+        over the last 40 percent of `max_iter`.
+    weight_decay : float, default=0.01
+        Weight decay of AdamW.
+    batch_size : int, default=512
+        Rows for one step, drawn with replacement.
+    max_iter : int, default=2000
+        Largest number of optimisation steps.
+    early_stopping : bool, default=True
+        Whether to hold out rows, keep for each column the weights with the best
+        held-out log-likelihood and stop when no column improves. With fewer than 50
+        rows nothing is held out: training then takes 2 steps for each row, which stays
+        near the linear Gaussian network it starts from.
+    validation_fraction : float, default=0.1
+        Share of rows held out, at most 2000 rows.
+    n_iter_no_change : int, default=8
+        Number of checks, one every 100 steps, without improvement of any column after
+        which training stops.
+    tol : float, default=1e-4
+        Least improvement of a column's held-out log-likelihood that counts, in nats.
+    warm_start : bool, default=False
+        Whether `fit` continues from the weights of the previous fit. Scales and linear
+        regressions stay those of the first fit; the factorization must be the same.
+    device : str, default="cpu"
+        Where to compute: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA if present.
+    verbose : int, default=0
+        If positive, a line of progress is printed at every check.
+    random_state : int, RandomState instance or None, default=None
+        Source of randomness of `fit`. An integer makes fits repeatable to the bit on
+        one machine with one number of threads.
+
+    Attributes
+    ----------
+    factorization_ : Factorization
+        Blocks, cliques, largest factor and treewidth; prints readably.
+    loss_curve_ : list of float
+        Denoising loss of every step, averaged over columns; 1 is the loss of knowing
+        nothing but the linear Gaussian network.
+    validation_scores_ : list of float
+        Held-out mean log-density in nats per row in data units, before training and at
+        every check; empty without held-out rows.
+    n_iter_ : int
+        Number of optimisation steps taken.
+    noise_floor_ : float
+        Noise floor of the fitted density.
+    margins_ : Standardization
+        Location and scale of each column.
+    model_ : dict
+        Fitted weights as numpy arrays.
+    n_features_in_ : int
+        Number of columns seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had string names.
+
+    See Also
+    --------
+    sklearn.neighbors.KernelDensity : Kernel density estimate; ignores structure.
+    sklearn.mixture.GaussianMixture : Mixture of normal distributions.
+
+    Notes
+    -----
+    Columns are standardised and regressed linearly on their contexts inside the
+    estimator, with the Jacobian put back. A column determined by its context to within
+    a thousandth of its scale is modelled as that regression plus normal noise of that
+    size. The density smooths a column x_j given its context to that of
+    x_j + noise_floor * scale * noise.
+
+    References
+    ----------
+    .. [1] H. K. Kwon, D. Kim, I. Ohn and M. Chae, "Nonparametric estimation of a
+           factorizable density using diffusion models", JMLR 27(22), 2026.
+           https://arxiv.org/abs/2501.01783
+
+    Examples
+    --------
+    >>> import networkx as nx
+    >>> from skdiffusion import FactorizedDiffusionDensity
+    >>> from skdiffusion.datasets import make_nonlinear_chain
+    >>> chain = make_nonlinear_chain(300, n_features=3, random_state=0)
+    >>> density = FactorizedDiffusionDensity(chain.graph, max_iter=200, random_state=0)
+    >>> density = density.fit(chain.data)
+    >>> density.factorization_
+    Factorization of 3 columns, from a directed graph
+      largest factor: 2 columns; treewidth: 1
+      blocks:
+        p(x0)  [conditional]
+        p(x1 | x0)  [conditional]
+        p(x2 | x1)  [conditional]
+      cliques:
+        {x0, x1}
+        {x1, x2}
+    >>> density.score_samples(chain.data[:2]).shape
+    (2,)
+    >>> density.sample(5, random_state=0).shape
+    (5, 3)
+    """
+
+    def __init__(
+        self,
+        graph=None,
+        *,
+        max_factor_size=12,
+        hidden_size=64,
+        n_layers=2,
+        dropout=0.0,
+        noise_floor=0.03,
+        n_steps=18,
+        learning_rate_init=5e-3,
+        weight_decay=1e-2,
+        batch_size=512,
+        max_iter=2000,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=8,
+        tol=1e-4,
+        warm_start=False,
+        device="cpu",
+        verbose=0,
+        random_state=None,
+    ):
+        self.graph = graph
+        self.max_factor_size = max_factor_size
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.dropout = dropout
+        self.noise_floor = noise_floor
+        self.n_steps = n_steps
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _check_parameters(self) -> None:
+        if self.max_factor_size is not None:
+            check_integer("max_factor_size", self.max_factor_size, low=1)
+        for name in ("hidden_size", "n_layers", "n_steps", "batch_size", "max_iter"):
+            check_integer(name, getattr(self, name), low=1)
+        check_integer("n_iter_no_change", self.n_iter_no_change, low=1)
+        check_real("verbose", int(self.verbose), low=0)
+        check_real("dropout", self.dropout, low=0, high=1, open_high=True)
+        check_real("noise_floor", self.noise_floor, low=0, high=1, open_low=True)
+        check_real("learning_rate_init", self.learning_rate_init, low=0, open_low=True)
+        check_real("weight_decay", self.weight_decay, low=0)
+        check_real("tol", self.tol, low=0)
+        check_real(
+            "validation_fraction",
+            self.validation_fraction,
+            low=0,
+            high=1,
+            open_low=True,
+            open_high=True,
+        )
+        check_boolean("early_stopping", self.early_stopping)
+        check_boolean("warm_start", self.warm_start)
+        resolve_device(self.device)
+
+    def _fit_margins(self, X, weight, factorization):
+        if not self._continues():
+            return super()._fit_margins(X, weight, factorization)
+        if self.factorization_.contexts != factorization.contexts:
+            raise ValueError(
+                "warm_start=True needs the factorization of the previous fit, but graph "
+                "or the number of columns changed; set warm_start=False to start anew."
+            )
+        return self.margins_
+
+    def _continues(self) -> bool:
+        return self.warm_start and hasattr(self, "model_")
+
+    def _fit_model(self, Z, weight, factorization, random_state) -> None:
+        device = resolve_device(self.device)
+        z = to_tensor(Z, dtype=TRAINING_DTYPE, device=device)
+        w = to_tensor(weight, dtype=TRAINING_DTYPE, device=device)
+        networks = self._initial_networks(Z, weight, factorization, random_state)
+        networks, record = fit_networks(
+            [network.to(z) for network in networks],
+            Rows(z, w),
+            self._options(),
+            make_generator(random_state, device),
+            self._report,
+        )
+        self._keep(networks, record, factorization)
+
+    def _initial_networks(self, Z, weight, factorization, random_state) -> list:
+        if self._continues():
+            return self._build_denoisers()
+        return initial_networks(
+            factorization.blocks,
+            Z,
+            weight,
+            make_generator(random_state),
+            t_min=stopping_time(self.noise_floor),
+            hidden_size=self.hidden_size,
+            n_layers=self.n_layers,
+            dropout=self.dropout,
+        )
+
+    def _options(self) -> Options:
+        return Options(
+            learning_rate_init=self.learning_rate_init,
+            weight_decay=self.weight_decay,
+            batch_size=self.batch_size,
+            max_iter=self.max_iter,
+            validation_fraction=self.validation_fraction if self.early_stopping else 0,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+        )
+
+    def _report(self, step: int, record: Record) -> None:
+        if self.verbose:
+            score = "".join(f", held-out {x:.4f}" for x in record.validation_scores[-1:])
+            loss = record.loss_curve[-1]
+            print(f"step {step} of {self.max_iter}: loss {loss:.4f}{score}")  # noqa: T201
+
+    def _keep(self, networks, record: Record, factorization) -> None:
+        """Store what training found, as plain arrays and numbers."""
+        self.model_ = {"networks": [network.to_state() for network in networks]}
+        self.noise_floor_ = noise_floor(networks[0].t_min)
+        engines = {(j,): engine for n in networks for j, engine in n.engines().items()}
+        self.factorization_ = factorization.with_engines(engines)
+        in_data_units = -float(np.log(self.margins_.scale).sum())
+        self.loss_curve_ = record.loss_curve
+        self.validation_scores_ = [s + in_data_units for s in record.validation_scores]
+        self.n_iter_ = len(record.loss_curve)
+
+    def _build_denoisers(self) -> list:
+        return [ConditionalNetwork.from_state(s) for s in self.model_["networks"]]

@@ -1,0 +1,83 @@
+"""Checks of parameters and weights, with errors that say what to do."""
+
+import numbers
+
+import numpy as np
+from sklearn.utils.validation import check_array, check_consistent_length
+
+
+def check_integer(name: str, value, *, low: int, high: int | None = None) -> None:
+    """Raise unless `value` is an integer of at least `low` and at most `high`."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"{name} must be an integer, got {value!r} of type {type(value).__name__}."
+        )
+    if value < low or (high is not None and value > high):
+        limits = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} must be {limits}, got {value!r}.")
+
+
+def check_real(
+    name: str,
+    value,
+    *,
+    low: float,
+    high: float = np.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> None:
+    """Raise unless `value` is a finite number in the interval."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"{name} must be a number, got {value!r} of type {type(value).__name__}."
+        )
+    above = value > low if open_low else value >= low
+    below = value < high if open_high else value <= high
+    if not (np.isfinite(value) and above and below):
+        left, right = "([" [not open_low], ")]"[not open_high and np.isfinite(high)]
+        interval = f"{left}{low:g}, {high:g}{right}"
+        raise ValueError(f"{name} must be in {interval}, got {value!r}.")
+
+
+def check_boolean(name: str, value) -> None:
+    """Raise unless `value` is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def check_choice(name: str, value, choices: tuple[str, ...]) -> None:
+    """Raise unless `value` is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, got {value!r}.")
+
+
+def check_weight(sample_weight, X: np.ndarray) -> np.ndarray:
+    """Weights of the rows as float64, ones for None.
+
+    Parameters
+    ----------
+    sample_weight : None, number or array-like of shape (n_samples,)
+        Not negative, not all zero.
+    X : ndarray of shape (n_samples, n_features)
+        Rows to be weighted.
+    """
+    if sample_weight is None:
+        return np.ones(len(X))
+    if isinstance(sample_weight, numbers.Real):
+        sample_weight = np.full(len(X), float(sample_weight))
+    weight = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weight.ndim != 1:
+        raise ValueError(
+            f"sample_weight must be one-dimensional, got shape {weight.shape}."
+        )
+    check_consistent_length(weight, X)
+    if (weight < 0).any():
+        raise ValueError(
+            f"sample_weight must not be negative, got {weight.min():g} at row "
+            f"{weight.argmin()}."
+        )
+    if not (weight > 0).any():
+        raise ValueError("sample_weight is zero for all rows; at least one must count.")
+    return weight

@@ -1,0 +1,304 @@
+r"""Training of conditional networks: loss, optimisation loop, selection of the best state.
+
+The columns of a conditional network share no weights, and their losses add up, so
+their trainings run side by side without influencing each other. Each column keeps the
+state with the best held-out log-likelihood, computed through the probability flow: a
+lower denoising loss does not always mean a better density.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from .flow import Path, log_density
+from .networks import ConditionalNetwork
+from .process import noised, stratified_times, velocity_target
+
+MAX_AVERAGE_DECAY = 0.995
+WARM_UP_STEPS = 50
+DECAY_FROM = 0.6
+CHECK_EVERY = 100
+VALIDATION_STEPS = 8
+MIN_ROWS_TO_SPLIT = 50
+MAX_HELD_OUT_ROWS = 2000
+STEPS_PER_ROW_WITHOUT_SPLIT = 2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Standardised rows with their weights, which average to one."""
+
+    z: Tensor
+    weight: Tensor
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def take(self, i: Tensor) -> "Rows":
+        """Some of the rows, with weights that average to one again."""
+        weight = self.weight[i]
+        return Rows(self.z[i], weight / weight.mean())
+
+
+@dataclass(frozen=True)
+class Options:
+    """Optimisation parameters, named as in the estimators."""
+
+    learning_rate_init: float
+    weight_decay: float
+    batch_size: int
+    max_iter: int
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+
+
+@dataclass
+class Record:
+    """What happened in training.
+
+    Attributes
+    ----------
+    loss_curve : list of float
+        Denoising loss of every step, averaged over columns.
+    validation_scores : list of float
+        Held-out mean log-density in standardised nats: before training and at every
+        check.
+    """
+
+    loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+
+
+def velocity_loss(
+    network: ConditionalNetwork, rows: Rows, t_min: float, generator: torch.Generator
+) -> Tensor:
+    """Weighted mean squared error of the velocity for each column, shape (n_own,).
+
+    One time and one noise vector are drawn for each row.
+    """
+    r, _ = network.to_own(rows.z)
+    eps = torch.randn(r.shape, generator=generator, dtype=r.dtype, device=r.device)
+    t = stratified_times(len(r), t_min, generator=generator, like=r)
+    t_column = t.unsqueeze(1)
+    v = network.velocity(noised(r, eps, t_column), t, network.encode(rows.z))
+    error = v - velocity_target(r, eps, t_column)
+    return (rows.weight.unsqueeze(1) * error**2).mean(0)
+
+
+def column_scores(networks, rows: Rows, t_min: float) -> list[Tensor]:
+    """Weighted mean log-density of every column, one vector for each network."""
+    path = Path(t_min, VALIDATION_STEPS)
+    with torch.no_grad():
+        terms = rows.weight.unsqueeze(1) * log_density(networks, rows.z, path)
+    return [terms.mean(0)[list(network.columns)] for network in networks]
+
+
+class BestStates:
+    """For every column the weights with the best held-out log-likelihood so far."""
+
+    def __init__(self, networks: Sequence[ConditionalNetwork], scores, tol: float):
+        self.networks = copy.deepcopy(list(networks))
+        self.scores = scores
+        self.tol = tol
+        self.n_checks_since = 0
+
+    def update(self, networks: Sequence[ConditionalNetwork], scores) -> None:
+        """Take over the columns that improved by more than `tol` nats."""
+        improved = [
+            new > old + self.tol for new, old in zip(scores, self.scores, strict=True)
+        ]
+        for best, network, better in zip(self.networks, networks, improved, strict=True):
+            for kept, current in zip(
+                best.parameters(), network.parameters(), strict=True
+            ):
+                kept.data[better] = current.data[better]
+        self.scores = [
+            torch.where(better, new, old)
+            for better, new, old in zip(improved, scores, self.scores, strict=True)
+        ]
+        any_better = any(bool(better.any()) for better in improved)
+        self.n_checks_since = 0 if any_better else self.n_checks_since + 1
+
+
+def learning_rate_factor(step: int, max_iter: int) -> float:
+    """Linear warm-up, a plateau, and a linear descent over the last 40 % of the steps."""
+    warm_up = min(1.0, (step + 1) / min(WARM_UP_STEPS, max_iter))
+    return min(warm_up, (1 - step / max_iter) / (1 - DECAY_FROM))
+
+
+def average_of(networks: Sequence[ConditionalNetwork]) -> AveragedModel:
+    """Exponential moving average of the weights, quick to forget the first steps."""
+
+    def update(averages, current, n_averaged):
+        decay = min(MAX_AVERAGE_DECAY, float((1 + n_averaged) / (10 + n_averaged)))
+        torch._foreach_lerp_(averages, current, 1 - decay)
+
+    return AveragedModel(torch.nn.ModuleList(networks), multi_avg_fn=update)
+
+
+class Trainer:
+    """Fits networks by denoising.
+
+    Parameters
+    ----------
+    networks : sequence of ConditionalNetwork
+        Initialised and calibrated; changed in place.
+    rows : Rows
+        Training rows.
+    held_out : Rows or None
+        Rows for the selection of the best state and for early stopping. With None all
+        `max_iter` steps are taken and the average of the last weights is the result.
+    options : Options
+        Optimisation parameters; `n_iter_no_change` counts checks.
+    generator : torch.Generator
+        Source of all randomness.
+
+    Attributes
+    ----------
+    record : Record
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[ConditionalNetwork],
+        rows: Rows,
+        held_out: Rows | None,
+        options: Options,
+        generator: torch.Generator,
+    ):
+        self.networks = torch.nn.ModuleList(networks).train()
+        self.rows, self.held_out = rows, held_out
+        self.options, self.generator = options, generator
+        self.t_min, self.record = networks[0].t_min, Record()
+        self.average = average_of(networks)
+        self.optimizer = torch.optim.AdamW(
+            self.networks.parameters(),
+            lr=options.learning_rate_init,
+            weight_decay=options.weight_decay,
+            betas=(0.9, 0.99),
+            fused=True,
+        )
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: learning_rate_factor(step, options.max_iter)
+        )
+        self.best = None
+        if held_out is not None:
+            scores = column_scores(networks, held_out, self.t_min)
+            self.best = BestStates(networks, scores, options.tol)
+            self.record.validation_scores.append(_total(scores))
+
+    def run(
+        self, report: Callable[[int, Record], None] = lambda step, record: None
+    ) -> list[ConditionalNetwork]:
+        """Train until no column improves or `max_iter` is reached.
+
+        Parameters
+        ----------
+        report : callable
+            Called at every check with the step and the record so far.
+
+        Returns
+        -------
+        list of ConditionalNetwork
+            With the best held-out weights of every column, ready for evaluation.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss is not finite.
+        """
+        for step in range(1, self.options.max_iter + 1):
+            self._step(step)
+            if step % CHECK_EVERY == 0 or step == self.options.max_iter:
+                self._check()
+                report(step, self.record)
+                if self._has_stalled():
+                    break
+        chosen = self.average.module if self.best is None else self.best.networks
+        return [network.eval() for network in chosen]
+
+    def _step(self, step: int) -> None:
+        batch = _draw(self.rows, self.options.batch_size, self.generator)
+        losses = torch.cat(
+            [velocity_loss(n, batch, self.t_min, self.generator) for n in self.networks]
+        )
+        self.record.loss_curve.append(losses.mean().item())
+        _check_finite(self.record.loss_curve[-1], step)
+        self.optimizer.zero_grad()
+        # the sum, not the mean: every column takes the steps it would take alone
+        losses.sum().backward()
+        self.optimizer.step()
+        self.scheduler.step()
+        self.average.update_parameters(self.networks)
+
+    def _check(self) -> None:
+        if self.best is None:
+            return
+        networks = list(self.average.module.eval())
+        scores = column_scores(networks, self.held_out, self.t_min)
+        self.best.update(networks, scores)
+        self.record.validation_scores.append(_total(scores))
+
+    def _has_stalled(self) -> bool:
+        if self.best is None:
+            return False
+        return self.best.n_checks_since >= self.options.n_iter_no_change
+
+
+def fit_networks(
+    networks: Sequence[ConditionalNetwork],
+    rows: Rows,
+    options: Options,
+    generator: torch.Generator,
+    report: Callable[[int, Record], None] = lambda step, record: None,
+) -> tuple[list[ConditionalNetwork], Record]:
+    """Split off held-out rows, train, and return the networks with what happened.
+
+    With fewer than `MIN_ROWS_TO_SPLIT` rows a held-out part would be too small to
+    judge by. All rows are then trained on for a number of steps in proportion to their
+    number.
+    """
+    if options.validation_fraction == 0:
+        held_out = None
+    elif len(rows) < MIN_ROWS_TO_SPLIT:
+        held_out = None
+        max_iter = min(options.max_iter, STEPS_PER_ROW_WITHOUT_SPLIT * len(rows))
+        options = replace(options, max_iter=max_iter)
+    else:
+        rows, held_out = split(rows, options.validation_fraction, generator)
+    trainer = Trainer(networks, rows, held_out, options, generator)
+    return trainer.run(report), trainer.record
+
+
+def split(
+    rows: Rows, fraction: float, generator: torch.Generator
+) -> tuple[Rows, Rows]:
+    """Random training part and held-out part."""
+    n_held_out = min(max(round(fraction * len(rows)), 1), MAX_HELD_OUT_ROWS)
+    n_held_out = min(n_held_out, len(rows) - 1)
+    order = torch.randperm(len(rows), generator=generator, device=rows.z.device)
+    return rows.take(order[n_held_out:]), rows.take(order[:n_held_out])
+
+
+def _draw(rows: Rows, batch_size: int, generator: torch.Generator) -> Rows:
+    device = rows.z.device
+    i = torch.randint(len(rows), (batch_size,), generator=generator, device=device)
+    return Rows(rows.z[i], rows.weight[i])
+
+
+def _total(scores: list[Tensor]) -> float:
+    return float(sum(score.sum() for score in scores))
+
+
+def _check_finite(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the training loss is {loss} at step {step}. Lower learning_rate_init, or "
+            "look for extreme values in X."
+        )
