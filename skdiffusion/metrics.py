@@ -1,0 +1,166 @@
+"""Comparing density estimators, and checking one against itself.
+
+Works with any estimator that has `score_samples`: scikit-learn's `KernelDensity` and
+`GaussianMixture` as well as ours.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from ._validation import check_integer, check_weight
+
+
+def mean_log_density(estimator, X, y=None, sample_weight=None) -> float:
+    """Mean log-density of held-out rows; a scorer for any density estimator.
+
+    `KernelDensity.score` is a total and `GaussianMixture.score` a mean. This function
+    treats all estimators alike, and serves as ``scoring`` in ``GridSearchCV`` and
+    ``cross_val_score``.
+
+    Parameters
+    ----------
+    estimator : object with `score_samples`
+        Fitted density estimator, or a pipeline that ends in one.
+    X : array-like of shape (n_samples, n_features)
+        Rows.
+    y : None
+        Ignored; present by convention.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
+
+    Returns
+    -------
+    float
+        In nats per row; greater is better.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.neighbors import KernelDensity
+    >>> from skdiffusion.metrics import mean_log_density
+    >>> X = np.random.RandomState(0).standard_normal((100, 2))
+    >>> grid = {"bandwidth": [0.2, 0.5, 1.0]}
+    >>> search = GridSearchCV(KernelDensity(), grid, scoring=mean_log_density).fit(X)
+    >>> search.best_params_
+    {'bandwidth': 0.5}
+    """
+    log_density = np.asarray(estimator.score_samples(X))
+    weight = check_weight(sample_weight, log_density)
+    return float(np.average(log_density, weights=weight))
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Mean difference of two log-densities over the same rows, in nats per row.
+
+    Attributes
+    ----------
+    mean, standard_error : float
+        The standard error is that of the differences row by row, usually far smaller
+        than that of either mean.
+    """
+
+    mean: float
+    standard_error: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} ({self.standard_error:.3f})"
+
+
+def paired_difference(log_density, other, sample_weight=None) -> PairedDifference:
+    """How much one log-density exceeds another on the same rows.
+
+    Parameters
+    ----------
+    log_density, other : array-like of shape (n_samples,)
+        Log-densities of the same rows. With the exact log-density of a generator as
+        the first, the mean estimates the Kullback-Leibler divergence.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    PairedDifference
+    """
+    difference = check_array(log_density, ensure_2d=False, dtype=float)
+    difference = difference - check_array(other, ensure_2d=False, dtype=float)
+    weight = check_weight(sample_weight, difference)
+    weight = weight / weight.sum()
+    mean = float(weight @ difference)
+    n = (weight > 0).sum()
+    variance = (weight**2) @ (difference - mean) ** 2 * n / max(n - 1, 1)
+    return PairedDifference(mean, float(np.sqrt(variance)))
+
+
+def total_variation(log_density, other) -> float:
+    """Total variation distance to a density q, from draws of the true density p.
+
+    Estimates :math:`E_p[(1 - q/p)_+]`.
+
+    Parameters
+    ----------
+    log_density : array-like of shape (n_samples,)
+        Exact log-density of draws from the truth.
+    other : array-like of shape (n_samples,)
+        Log-density of the same rows under the estimate.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    log_ratio = np.minimum(np.asarray(other) - np.asarray(log_density), 0)
+    return float(np.mean(-np.expm1(log_ratio)))
+
+
+@dataclass(frozen=True)
+class IntegrationError:
+    """Differences of log-densities from those on a finer grid.
+
+    Attributes
+    ----------
+    mean_per_column : float
+        Mean difference divided by the number of columns, in nats.
+    rms, largest : float
+        Root mean square and largest absolute difference, in nats per row.
+    """
+
+    mean_per_column: float
+    rms: float
+    largest: float
+
+
+def integration_error(estimator, X, *, factor=10) -> IntegrationError:
+    """Error of `score_samples` that is due to its number of steps.
+
+    Parameters
+    ----------
+    estimator : FactorizedDiffusionDensity
+        Fitted; it is not changed.
+    X : array-like of shape (n_samples, n_features)
+        Rows at which to compare.
+    factor : int, default=10
+        How many times finer the reference grid is.
+
+    Returns
+    -------
+    IntegrationError
+    """
+    check_is_fitted(estimator)
+    check_integer("factor", factor, low=2)
+    if not hasattr(estimator, "n_steps"):
+        raise TypeError(
+            f"{type(estimator).__name__} has no parameter n_steps, so its log-density "
+            "has no integration error to measure."
+        )
+    finer = copy.copy(estimator).set_params(n_steps=factor * estimator.n_steps)
+    difference = estimator.score_samples(X) - finer.score_samples(X)
+    return IntegrationError(
+        mean_per_column=float(difference.mean() / estimator.n_features_in_),
+        rms=float(np.sqrt(np.mean(difference**2))),
+        largest=float(np.abs(difference).max()),
+    )

@@ -22,9 +22,13 @@ from .process import noised, stratified_times, velocity_target
 MAX_AVERAGE_DECAY = 0.995
 WARM_UP_STEPS = 50
 DECAY_FROM = 0.6
-CHECK_EVERY = 100
+CHECK_EVERY = 50
+GAIN_IN_STANDARD_ERRORS = 0.5
 VALIDATION_STEPS = 8
 MIN_ROWS_TO_SPLIT = 50
+MIN_HELD_OUT_ROWS = 50
+MAX_HELD_OUT_SHARE = 1 / 4
+BATCH_PER_ROW = 4
 MAX_HELD_OUT_ROWS = 2000
 STEPS_PER_ROW_WITHOUT_SPLIT = 2
 
@@ -91,39 +95,63 @@ def velocity_loss(
     return (rows.weight.unsqueeze(1) * error**2).mean(0)
 
 
-def column_scores(networks, rows: Rows, t_min: float) -> list[Tensor]:
-    """Weighted mean log-density of every column, one vector for each network."""
-    path = Path(t_min, VALIDATION_STEPS)
+def row_scores(networks, rows: Rows, t_min: float) -> list[Tensor]:
+    """Conditional log-density of every row and column, one matrix for each network."""
     with torch.no_grad():
-        terms = rows.weight.unsqueeze(1) * log_density(networks, rows.z, path)
-    return [terms.mean(0)[list(network.columns)] for network in networks]
+        terms = log_density(networks, rows.z, Path(t_min, VALIDATION_STEPS))
+    return [terms[:, list(network.columns)] for network in networks]
+
+
+def clearly_better(new: Tensor, old: Tensor, weight: Tensor, tol: float) -> Tensor:
+    """Which columns gain more than `tol` and than half the standard error of the gain.
+
+    Without the second condition a column would collect chance gains, check after
+    check, and drift into overfitting; the fewer the held-out rows, the sooner.
+
+    Parameters
+    ----------
+    new, old : Tensor of shape (n_samples, n_own)
+        Log-densities of held-out rows.
+    weight : Tensor of shape (n_samples,)
+        Weights that average to one.
+    """
+    weighted = weight.unsqueeze(1) * (new - old)
+    gain = weighted.mean(0)
+    residual = weighted - weight.unsqueeze(1) * gain
+    standard_error = residual.square().mean(0).sqrt() / math.sqrt(max(1, len(new) - 1))
+    return (gain > tol) & (gain > GAIN_IN_STANDARD_ERRORS * standard_error)
 
 
 class BestStates:
     """For every column the weights with the best held-out log-likelihood so far."""
 
-    def __init__(self, networks: Sequence[ConditionalNetwork], scores, tol: float):
+    def __init__(self, networks: Sequence[ConditionalNetwork], held_out: Rows, tol):
         self.networks = copy.deepcopy(list(networks))
-        self.scores = scores
-        self.tol = tol
+        self.held_out, self.tol = held_out, tol
+        self.scores = row_scores(networks, held_out, networks[0].t_min)
         self.n_checks_since = 0
 
-    def update(self, networks: Sequence[ConditionalNetwork], scores) -> None:
-        """Take over the columns that improved by more than `tol` nats."""
-        improved = [
-            new > old + self.tol for new, old in zip(scores, self.scores, strict=True)
-        ]
-        for best, network, better in zip(self.networks, networks, improved, strict=True):
-            for kept, current in zip(
-                best.parameters(), network.parameters(), strict=True
-            ):
-                kept.data[better] = current.data[better]
-        self.scores = [
-            torch.where(better, new, old)
-            for better, new, old in zip(improved, scores, self.scores, strict=True)
-        ]
-        any_better = any(bool(better.any()) for better in improved)
-        self.n_checks_since = 0 if any_better else self.n_checks_since + 1
+    def update(self, networks: Sequence[ConditionalNetwork]) -> float:
+        """Take over the columns that are clearly better; return the mean log-density."""
+        scores = row_scores(networks, self.held_out, networks[0].t_min)
+        self.n_checks_since += 1
+        for i, network in enumerate(networks):
+            better = clearly_better(
+                scores[i], self.scores[i], self.held_out.weight, self.tol
+            )
+            self.scores[i] = torch.where(better, scores[i], self.scores[i])
+            kept = self.networks[i].parameters()
+            for old, new in zip(kept, network.parameters(), strict=True):
+                old.data[better] = new.data[better]
+            if better.any():
+                self.n_checks_since = 0
+        return self.mean_log_density(scores)
+
+    def mean_log_density(self, scores: list[Tensor]) -> float:
+        """Weighted mean over the held-out rows of the sum over all columns."""
+        return float(sum((self.held_out.weight @ s).sum() for s in scores)) / len(
+            self.held_out
+        )
 
 
 def learning_rate_factor(step: int, max_iter: int) -> float:
@@ -189,9 +217,9 @@ class Trainer:
         )
         self.best = None
         if held_out is not None:
-            scores = column_scores(networks, held_out, self.t_min)
-            self.best = BestStates(networks, scores, options.tol)
-            self.record.validation_scores.append(_total(scores))
+            self.best = BestStates(networks, held_out, options.tol)
+            start = self.best.mean_log_density(self.best.scores)
+            self.record.validation_scores.append(start)
 
     def run(
         self, report: Callable[[int, Record], None] = lambda step, record: None
@@ -224,7 +252,8 @@ class Trainer:
         return [network.eval() for network in chosen]
 
     def _step(self, step: int) -> None:
-        batch = _draw(self.rows, self.options.batch_size, self.generator)
+        size = min(self.options.batch_size, BATCH_PER_ROW * len(self.rows))
+        batch = _draw(self.rows, size, self.generator)
         losses = torch.cat(
             [velocity_loss(n, batch, self.t_min, self.generator) for n in self.networks]
         )
@@ -240,10 +269,8 @@ class Trainer:
     def _check(self) -> None:
         if self.best is None:
             return
-        networks = list(self.average.module.eval())
-        scores = column_scores(networks, self.held_out, self.t_min)
-        self.best.update(networks, scores)
-        self.record.validation_scores.append(_total(scores))
+        score = self.best.update(list(self.average.module.eval()))
+        self.record.validation_scores.append(score)
 
     def _has_stalled(self) -> bool:
         if self.best is None:
@@ -279,10 +306,15 @@ def fit_networks(
 def split(
     rows: Rows, fraction: float, generator: torch.Generator
 ) -> tuple[Rows, Rows]:
-    """Random training part and held-out part."""
-    n_held_out = min(max(round(fraction * len(rows)), 1), MAX_HELD_OUT_ROWS)
-    n_held_out = min(n_held_out, len(rows) - 1)
-    order = torch.randperm(len(rows), generator=generator, device=rows.z.device)
+    """Random training part and held-out part.
+
+    Of few rows at least a quarter or 50 are held out: a smaller part cannot tell
+    progress from chance.
+    """
+    n = len(rows)
+    least = min(MIN_HELD_OUT_ROWS, int(MAX_HELD_OUT_SHARE * n))
+    n_held_out = min(max(round(fraction * n), least), MAX_HELD_OUT_ROWS, n - 1)
+    order = torch.randperm(n, generator=generator, device=rows.z.device)
     return rows.take(order[n_held_out:]), rows.take(order[:n_held_out])
 
 
@@ -290,10 +322,6 @@ def _draw(rows: Rows, batch_size: int, generator: torch.Generator) -> Rows:
     device = rows.z.device
     i = torch.randint(len(rows), (batch_size,), generator=generator, device=device)
     return Rows(rows.z[i], rows.weight[i])
-
-
-def _total(scores: list[Tensor]) -> float:
-    return float(sum(score.sum() for score in scores))
 
 
 def _check_finite(loss: float, step: int) -> None:

@@ -1,0 +1,401 @@
+"""The fitted estimator: exactness, consistency, reproducibility, errors."""
+
+import pickle
+import subprocess
+import sys
+
+import joblib
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.neighbors import KernelDensity
+
+from skdiffusion import FactorizedDiffusionDensity
+from skdiffusion.datasets import (
+    make_heavy_tails,
+    make_nonlinear_chain,
+    make_separated_mixture,
+)
+from skdiffusion.metrics import integration_error, paired_difference
+
+QUICK = {"max_iter": 300, "hidden_size": 32, "random_state": 0}
+
+
+def hard_tables():
+    rng = np.random.RandomState(0)
+    bimodal = np.concatenate([rng.normal(-3, 0.2, 150), rng.normal(2, 0.7, 150)])
+    return {
+        "bimodal": bimodal[:, None],
+        "heavy": make_heavy_tails(300, 1, random_state=0).data,
+        "ties": rng.randint(0, 4, 300)[:, None].astype(float),
+        "three": np.array([[0.0], [1.0], [5.0]]),
+        "tiny": 1e-8 * bimodal[:, None],
+        "huge": 1e8 * bimodal[:, None],
+    }
+
+
+def integral(estimator, low, high, n=20_001):
+    x = np.linspace(low, high, n)
+    return np.trapezoid(np.exp(estimator.score_samples(x[:, None])), x)
+
+
+@pytest.mark.parametrize("name", hard_tables())
+def test_density_of_one_column_integrates_to_one(name):
+    """Catches a lost Jacobian, noise-floor term or scale."""
+    X = hard_tables()[name]
+    estimator = FactorizedDiffusionDensity(**QUICK).fit(X)
+    margin = 12 * X.std()
+    total = integral(estimator, X.min() - margin, X.max() + margin)
+    assert total == pytest.approx(1, abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def plane():
+    """Two columns in five separated groups, and a fit to them."""
+    X = make_separated_mixture(400, 2, random_state=0).data
+    return X, FactorizedDiffusionDensity(**QUICK).fit(X)
+
+
+@pytest.fixture(scope="module")
+def grid_of_plane(plane):
+    X, estimator = plane
+    axes = [np.linspace(c.min() - 4, c.max() + 4, 301) for c in X.T]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    density = np.exp(estimator.score_samples(points.reshape(-1, 2))).reshape(301, 301)
+    return axes, density
+
+
+def test_density_of_two_columns_integrates_to_one(grid_of_plane):
+    axes, density = grid_of_plane
+    total = np.trapezoid(np.trapezoid(density, axes[1], axis=1), axes[0])
+    assert total == pytest.approx(1, abs=1e-3)
+
+
+def test_samples_fall_into_bins_as_the_density_says(plane, grid_of_plane):
+    """Catches samples and log-densities of two different laws."""
+    _, estimator = plane
+    axes, density = grid_of_plane
+    n = 20_000
+    samples = estimator.sample(n, random_state=0)
+    splits = [np.quantile(c, [0.25, 0.5, 0.75]) for c in samples.T]
+    bins = [np.digitize(c, s) for c, s in zip(samples.T, splits, strict=True)]
+    counts = np.bincount(4 * bins[0] + bins[1], minlength=16)
+    cells = np.ix_(*(np.digitize(a, s) for a, s in zip(axes, splits, strict=True)))
+    area = np.prod([a[1] - a[0] for a in axes])
+    labels = (4 * cells[0] + cells[1]).ravel()
+    mass = np.bincount(labels, weights=density.ravel(), minlength=16) * area
+    error = np.sqrt(n * mass * (1 - mass)) + 0.01 * n * mass.max()
+    assert (np.abs(counts - n * mass) < 4 * error).all()
+
+
+def test_samples_of_one_column_follow_the_distribution_function():
+    X = hard_tables()["bimodal"]
+    estimator = FactorizedDiffusionDensity(**QUICK).fit(X)
+    x = np.linspace(X.min() - 5, X.max() + 5, 20_001)
+    density = np.exp(estimator.score_samples(x[:, None]))
+    cdf = np.cumsum(density) * (x[1] - x[0])
+    samples = np.sort(estimator.sample(20_000, random_state=1)[:, 0])
+    distance = np.abs(np.interp(samples, x, cdf) - np.arange(20_000) / 20_000).max()
+    assert distance < 1.63 / np.sqrt(20_000) + 1e-3
+
+
+def test_default_steps_keep_the_integration_error_small(plane):
+    X, estimator = plane
+    error = integration_error(estimator, X)
+    assert abs(error.mean_per_column) <= 5e-4
+    assert error.rms <= 0.02
+
+
+def test_gradient_is_that_of_score_samples(fitted, chain):
+    X, step = chain.data[:5], 1e-5
+    columns = []
+    for j in range(3):
+        shift = step * np.eye(3)[j]
+        ahead, behind = (fitted.score_samples(X + s) for s in (shift, -shift))
+        columns.append((ahead - behind) / (2 * step))
+    np.testing.assert_allclose(
+        fitted.log_density_gradient(X), np.transpose(columns), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("distance", [20, 1e6])
+def test_far_rows_are_finite_and_less_likely_than_all_training_rows(fitted, chain, distance):
+    X = chain.data
+    for direction in (*np.eye(3), *-np.eye(3), np.ones(3), -np.ones(3)):
+        far = X.mean(axis=0) + distance * X.std(axis=0) * direction
+        log_density = fitted.score_samples(far[None])[0]
+        assert np.isfinite(log_density)
+        assert log_density < fitted.score_samples(X).min()
+
+
+def test_graph_gives_a_better_density_than_kernels(chain):
+    fresh = make_nonlinear_chain(2000, n_features=3, random_state=1)
+    estimator = FactorizedDiffusionDensity(chain.graph, random_state=0).fit(chain.data)
+    kde = KernelDensity(bandwidth=0.25).fit(chain.data)
+    truth = fresh.log_density(fresh.data)
+    kl = paired_difference(truth, estimator.score_samples(fresh.data)).mean
+    kl_of_kde = paired_difference(truth, kde.score_samples(fresh.data)).mean
+    assert 0 < kl < 0.5 * kl_of_kde
+
+
+def test_markov_property_holds_in_the_fitted_density(fitted, chain):
+    """x2 is independent of x0 given x1: the log-density splits into two parts."""
+    X = chain.data[:6]
+    swapped = X.copy()
+    swapped[:, 1] = X[0, 1]
+    mixed = swapped.copy()
+    mixed[:, 0] = swapped[::-1, 0]
+    back = swapped.copy()
+    back[:, 2] = swapped[::-1, 2]
+    total = lambda rows: fitted.score_samples(rows)
+    np.testing.assert_allclose(
+        total(swapped) + total(swapped)[::-1], total(mixed) + total(back), rtol=1e-9
+    )
+
+
+def test_equal_seeds_give_equal_bits(chain):
+    fits = [
+        FactorizedDiffusionDensity(chain.graph, **QUICK).fit(chain.data) for _ in range(2)
+    ]
+    scores = [fit.score_samples(chain.data) for fit in fits]
+    samples = [fit.sample(10, random_state=3) for fit in fits]
+    np.testing.assert_array_equal(*scores)
+    np.testing.assert_array_equal(*samples)
+
+
+def test_global_random_state_is_untouched(chain):
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    estimator = FactorizedDiffusionDensity(max_iter=3).fit(chain.data)
+    estimator.sample(3)
+    estimator.score_samples(chain.data[:3])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_samples_differ_between_calls_unless_seeded(fitted):
+    assert not np.array_equal(fitted.sample(3), fitted.sample(3))
+    np.testing.assert_array_equal(
+        fitted.sample(3, random_state=1), fitted.sample(3, random_state=1)
+    )
+
+
+def test_rows_are_scored_alone_as_together(fitted, chain):
+    X = chain.data[:50]
+    alone = np.concatenate([fitted.score_samples(x[None]) for x in X])
+    np.testing.assert_allclose(fitted.score_samples(X), alone, rtol=1e-10)
+
+
+def test_rows_of_weight_zero_are_as_if_absent(chain):
+    X = chain.data
+    weight = np.ones(len(X))
+    weight[::4] = 0
+    weighted = FactorizedDiffusionDensity(**QUICK).fit(X, sample_weight=weight)
+    without = FactorizedDiffusionDensity(**QUICK).fit(X[weight > 0])
+    np.testing.assert_array_equal(weighted.score_samples(X), without.score_samples(X))
+
+
+def test_weights_shift_the_density():
+    X = hard_tables()["bimodal"]
+    left = X[:, 0] < 0
+    weight = np.where(left, 3.0, 1.0)
+    estimator = FactorizedDiffusionDensity(**QUICK).fit(X, sample_weight=weight)
+    share = (estimator.sample(4000, random_state=0) < -0.5).mean()
+    assert share == pytest.approx(weight[left].sum() / weight.sum(), abs=0.05)
+
+
+def test_units_do_not_matter(chain):
+    """Multiplying a column by c divides the density by c."""
+    scale = np.array([1e6, 1.0, 1e-6])
+    plain = FactorizedDiffusionDensity(**QUICK).fit(chain.data)
+    scaled = FactorizedDiffusionDensity(**QUICK).fit(chain.data * scale)
+    np.testing.assert_allclose(
+        scaled.score_samples(chain.data * scale) + np.log(scale).sum(),
+        plain.score_samples(chain.data),
+        atol=0.02,
+    )
+
+
+def test_validation_scores_are_in_data_units(chain):
+    plain = FactorizedDiffusionDensity(**QUICK).fit(chain.data)
+    scaled = FactorizedDiffusionDensity(**QUICK).fit(1024.0 * chain.data)
+    np.testing.assert_allclose(
+        np.subtract(plain.validation_scores_, scaled.validation_scores_),
+        3 * np.log(1024.0),
+        atol=1e-3,
+    )
+    assert plain.n_iter_ == len(plain.loss_curve_)
+
+
+def test_constant_column_warns_and_has_the_documented_density(chain):
+    X = np.column_stack([chain.data, np.full(len(chain.data), 7.0)])
+    with pytest.warns(UserWarning, match=r"\['x3'\] are constant.*noise_floor"):
+        estimator = FactorizedDiffusionDensity(noise_floor=0.05, **QUICK).fit(X)
+    assert estimator.factorization_.blocks[3].engine == "linear Gaussian"
+    above = X[:1] + [0, 0, 0, 0.05]
+    drop = estimator.score_samples(X[:1]) - estimator.score_samples(above)
+    assert drop == pytest.approx(0.5, abs=1e-6)
+    assert estimator.sample(2000, random_state=0)[:, 3].std() == pytest.approx(
+        0.05, rel=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda X: np.column_stack([X, X[:, 0]]),
+        lambda X: np.column_stack([X, X[:, 0] + 1e-10 * X[:, 1]]),
+        lambda X: X[:20] * [1e-8, 1.0, 1e8],
+        lambda X: np.vstack([X[:1]] * 30 + [X]),
+        lambda X: np.random.RandomState(0).standard_normal((15, 30)),
+        lambda X: np.vstack([X, 1e6 * X[:1]]),
+        lambda X: X[:2],
+    ],
+    ids=["duplicate", "nearly", "scales", "repeated", "wide", "outlier", "two rows"],
+)
+def test_difficult_tables_fit(chain, spoil):
+    X = spoil(chain.data)
+    estimator = FactorizedDiffusionDensity(**QUICK).fit(X)
+    assert np.isfinite(estimator.score_samples(X)).all()
+    assert np.isfinite(estimator.sample(50, random_state=0)).all()
+
+
+def test_warm_start_continues(chain):
+    estimator = FactorizedDiffusionDensity(warm_start=True, **QUICK).fit(chain.data)
+    first = estimator.validation_scores_
+    estimator.fit(chain.data)
+    assert estimator.validation_scores_[0] > first[0] + 0.1
+    with pytest.raises(ValueError, match="warm_start=True needs"):
+        estimator.set_params(graph=nx.path_graph(3)).fit(chain.data)
+
+
+def test_pickle_and_joblib_keep_every_bit(fitted, chain, tmp_path):
+    expected = fitted.score_samples(chain.data), fitted.sample(4, random_state=0)
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    copies = [
+        pickle.loads(pickle.dumps(fitted)),
+        joblib.load(tmp_path / "model.joblib", mmap_mode="r"),
+    ]
+    for copy in copies:
+        np.testing.assert_array_equal(copy.score_samples(chain.data), expected[0])
+        np.testing.assert_array_equal(copy.sample(4, random_state=0), expected[1])
+
+
+def test_pickle_gives_the_same_scores_in_a_fresh_process(fitted, chain, tmp_path):
+    np.save(tmp_path / "X.npy", chain.data)
+    (tmp_path / "model.pickle").write_bytes(pickle.dumps(fitted))
+    script = (
+        "import pickle, sys, numpy as np, torch;"
+        f"torch.set_num_threads({torch.get_num_threads()});"
+        "model = pickle.load(open('model.pickle', 'rb'));"
+        "np.save('scores.npy', model.score_samples(np.load('X.npy')))"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    found = np.load(tmp_path / "scores.npy")
+    np.testing.assert_array_equal(found, fitted.score_samples(chain.data))
+
+
+def test_model_from_the_future_says_so(fitted):
+    state = fitted.__getstate__()
+    state["format_version_"] = 99
+    with pytest.raises(ValueError, match="format 99.*upgrade"):
+        FactorizedDiffusionDensity().__setstate__(state)
+
+
+def test_saved_state_holds_no_tensors(fitted):
+    fitted.sample(1)
+    assert b"torch" not in pickle.dumps(fitted)
+
+
+def test_clone_of_a_fit_is_unfitted(fitted):
+    assert not hasattr(clone(fitted), "model_")
+
+
+def test_verbose_prints_progress(chain, capsys):
+    FactorizedDiffusionDensity(max_iter=60, verbose=1, random_state=0).fit(chain.data)
+    out = capsys.readouterr().out
+    assert "step 50 of 60: loss" in out
+    assert "held-out" in out
+
+
+def test_frame_in_frame_out(chain):
+    names = ["height", "a b", "Ünit (m²)"]
+    frame = pd.DataFrame(chain.data, columns=names)
+    graph = nx.DiGraph([("height", "a b"), ("a b", "Ünit (m²)")])
+    estimator = FactorizedDiffusionDensity(graph, max_iter=5, random_state=0).fit(frame)
+    samples = estimator.sample(3, random_state=0, as_frame=True)
+    assert list(samples.columns) == names
+    assert "p(a b | height)" in str(estimator.factorization_)
+    estimator.score_samples(samples)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"hidden_size": 0}, ValueError, "hidden_size must be at least 1, got 0"),
+        ({"hidden_size": 3.5}, TypeError, "hidden_size must be an integer, got 3.5"),
+        ({"n_layers": "2"}, TypeError, "n_layers must be an integer"),
+        ({"max_iter": True}, TypeError, "max_iter must be an integer, got True"),
+        ({"dropout": 1.0}, ValueError, r"dropout must be in \[0, 1\), got 1.0"),
+        ({"noise_floor": 0}, ValueError, r"noise_floor must be in \(0, 1\]"),
+        ({"noise_floor": np.nan}, ValueError, "noise_floor must be in"),
+        ({"learning_rate_init": -1e-3}, ValueError, "learning_rate_init"),
+        ({"validation_fraction": 1}, ValueError, r"in \(0, 1\), got 1"),
+        ({"early_stopping": "yes"}, TypeError, "True or False"),
+        ({"device": "gpu"}, ValueError, "'gpu' is not a torch device"),
+        ({"max_factor_size": 0}, ValueError, "max_factor_size"),
+        ({"graph": "auto"}, TypeError, "networkx.DiGraph.*got str"),
+        ({"verbose": None}, TypeError, "verbose"),
+    ],
+)
+def test_wrong_parameter_is_named_before_training(chain, parameters, error, message):
+    with pytest.raises(error, match=message):
+        FactorizedDiffusionDensity(**parameters).fit(chain.data)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.array([[1.0, np.nan], [2.0, 3.0]]), "NaN"),
+        (np.array([[1.0, np.inf], [2.0, 3.0]]), "infinity"),
+        (np.array([["a", "b"], ["c", "d"]]), "could not convert|dtype"),
+        (np.array([1.0, 2.0]), "2D array"),
+        (np.zeros((0, 2)), "0 sample"),
+        (np.zeros((1, 2)), "1 sample"),
+    ],
+)
+def test_wrong_table_is_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        FactorizedDiffusionDensity().fit(X)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ([1.0, -1.0, 1.0], "must not be negative"),
+        ([0.0, 0.0, 0.0], "zero"),
+        ([1.0, 0.0, 0.0], "only 1 sample"),
+        ([1.0, 1.0], "inconsistent"),
+        ([[1.0], [1.0], [1.0]], "one-dimensional"),
+        ([1.0, np.nan, 1.0], "NaN"),
+    ],
+)
+def test_wrong_weights_are_refused(weight, message):
+    with pytest.raises(ValueError, match=message):
+        FactorizedDiffusionDensity().fit(np.eye(3), sample_weight=weight)
+
+
+@pytest.mark.parametrize("n_samples", [0, -1, 2.5, None])
+def test_wrong_number_of_samples_is_refused(fitted, n_samples):
+    with pytest.raises((ValueError, TypeError), match="n_samples must be"):
+        fitted.sample(n_samples)
+
+
+def test_sparse_matrix_is_refused():
+    from scipy.sparse import csr_array
+
+    with pytest.raises(TypeError, match="[Ss]parse"):
+        FactorizedDiffusionDensity().fit(csr_array(np.eye(4)))

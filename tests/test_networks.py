@@ -1,0 +1,107 @@
+import pytest
+import torch
+
+from skdiffusion.denoisers import Denoiser
+from skdiffusion.graphs import Block
+from skdiffusion.networks import ConditionalNetwork, bucket_by_context, level_off
+
+T = torch.tensor(0.35, dtype=torch.float64)
+
+
+@pytest.fixture
+def rows(generator):
+    return 2 * torch.randn(6, 4, generator=generator).double()
+
+
+def test_fused_divergence_is_that_of_automatic_differentiation(network, rows):
+    """Catches a wrong slope, a lost residual or a skipped layer in the dual numbers."""
+    code = network.encode(rows)
+    r, _ = network.to_own(rows)
+    v, divergence = network.velocity_and_divergence(r, T, code)
+    network.colours = torch.ones(1, 4)
+    expected_v, expected = Denoiser.velocity_and_divergence(network, r, T, code)
+    torch.testing.assert_close(v, expected_v)
+    torch.testing.assert_close(divergence, expected)
+
+
+def test_jacobian_is_diagonal(network, rows):
+    code = network.encode(rows[:1])
+    jacobian = torch.autograd.functional.jacobian(
+        lambda r: network.velocity(r[None], T, code)[0], rows[0]
+    )
+    assert torch.equal(jacobian, torch.diag(torch.diagonal(jacobian)))
+
+
+def test_rows_do_not_influence_each_other(network, rows):
+    together = network.velocity(rows, T, network.encode(rows))
+    alone = torch.cat([network.velocity(r[None], T, network.encode(r[None])) for r in rows])
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-14)
+
+
+def test_velocity_reads_its_context_only(network, rows):
+    """Column 3 has context (2,), column 0 none. Catches padding that leaks."""
+    before = network.velocity(rows, T, network.encode(rows))
+    changed = rows.clone()
+    changed[:, [0, 1, 3]] += 1
+    after = network.velocity(rows, T, network.encode(changed))
+    assert torch.equal(before[:, [0, 3]], after[:, [0, 3]])
+    assert not torch.allclose(before[:, 1], after[:, 1])
+
+
+def test_own_coordinates_come_back(network, rows):
+    r, log_derivative = network.to_own(rows)
+    torch.testing.assert_close(network.from_own(r, rows), rows)
+    torch.testing.assert_close(log_derivative[0].exp() * network.scale, torch.ones(4).double())
+
+
+def test_selected_columns_behave_as_in_the_whole(network, rows):
+    part = network.select((3, 1))
+    r, _ = network.to_own(rows)
+    part_r, _ = part.to_own(rows)
+    torch.testing.assert_close(part_r, r[:, [3, 1]])
+    whole = network.velocity_and_divergence(r, T, network.encode(rows))
+    selected = part.velocity_and_divergence(part_r, T, part.encode(rows))
+    for a, b in zip(selected, whole, strict=True):
+        torch.testing.assert_close(a, b[:, [3, 1]])
+
+
+def test_state_round_trip_is_exact(network, rows):
+    network = network.float()
+    again = ConditionalNetwork.from_state(network.to_state()).eval()
+    z = rows.float()
+    code = network.encode(z)
+    assert torch.equal(network.velocity(z, T.float(), code), again.velocity(z, T.float(), code))
+
+
+def test_training_starts_at_zero_velocity(generator, rows):
+    network = ConditionalNetwork([0, 1], [(), (0,)], t_min=0.03).initialize(generator)
+    z = rows[:, :2].float()
+    assert (network.velocity(z, T.float(), network.encode(z)) == 0).all()
+
+
+def test_velocity_is_bounded_far_away(network):
+    far = torch.full((1, 4), 1e9).double()
+    v, divergence = network.velocity_and_divergence(far, T, network.encode(far))
+    assert v.abs().max() < 100
+    assert divergence.abs().max() < 1e-6
+
+
+def test_level_off_is_the_identity_inside_and_bounded_outside():
+    low, high = torch.tensor(-2.0), torch.tensor(3.0)
+    x = torch.tensor([-1e6, -2.0, 0.5, 3.0, 1e6])
+    expected = torch.tensor([-3.0, -2.0, 0.5, 3.0, 4.0])
+    torch.testing.assert_close(level_off(x, low, high), expected)
+
+
+def test_one_hub_does_not_pad_all_columns():
+    blocks = [Block((j,), (j - 1,)) for j in range(1, 9)]
+    hub = Block((100,), tuple(range(90)))
+    assert bucket_by_context([*blocks, hub], hidden_size=64) == [blocks, [hub]]
+
+
+def test_inactive_column_keeps_zero_velocity(network, rows):
+    network.active[2] = 0
+    v, divergence = network.velocity_and_divergence(rows, T, network.encode(rows))
+    assert (v[:, 2] == 0).all()
+    assert (divergence[:, 2] == 0).all()
+    assert network.engines()[2] == "linear Gaussian"

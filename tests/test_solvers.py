@@ -1,0 +1,39 @@
+import math
+
+import pytest
+import torch
+
+from skdiffusion.solvers import HEUN, RALSTON3, RK4, integrate
+
+
+def error_with(method, n_steps):
+    """Error at t = 2 for dy/dt = -t y, whose solution is exp(-t^2 / 2)."""
+    grid = torch.linspace(0, 2, n_steps + 1, dtype=torch.float64)
+    start = (torch.ones((), dtype=torch.float64),)
+    (y,) = integrate(lambda t, y: (-t * y[0],), start, grid, method)
+    return abs(y.item() - math.exp(-2))
+
+
+@pytest.mark.parametrize("method", [HEUN, RALSTON3, RK4])
+def test_error_falls_at_the_order_of_the_method(method):
+    """Catches a wrong coefficient in a tableau."""
+    order = math.log2(error_with(method, 80) / error_with(method, 160))
+    assert order == pytest.approx(method.order, abs=0.1)
+
+
+def test_component_that_is_not_read_is_a_running_integral():
+    grid = torch.linspace(0, 1, 4, dtype=torch.float64)
+    zero = torch.zeros((), dtype=torch.float64)
+    _, integral = integrate(
+        lambda t, y: (torch.ones_like(t), t**2), (zero, zero), grid, RALSTON3
+    )
+    assert integral.item() == pytest.approx(1 / 3, abs=1e-12)
+
+
+def test_decreasing_grid_goes_back():
+    grid = torch.linspace(0, 1, 41, dtype=torch.float64)
+    start = (torch.tensor(0.3, dtype=torch.float64),)
+    slope = lambda t, y: (torch.cos(y[0]) * t,)
+    there = integrate(slope, start, grid, RK4)
+    back = integrate(slope, there, grid.flip(0), RK4)
+    assert back[0].item() == pytest.approx(0.3, abs=1e-7)

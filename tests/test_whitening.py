@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from conftest import standard_normal
+
+from skdiffusion.whitening import MIN_SCALE, regress
+
+
+def test_regression_recovers_a_linear_law():
+    context = standard_normal(2000, 2)
+    z = 0.5 + context @ [0.6, -0.3] + 0.2 * standard_normal(2000, 1, seed=1)[:, 0]
+    fit = regress(z, context, np.ones(2000))
+    np.testing.assert_allclose(fit.coef, [0.6, -0.3], atol=0.02)
+    assert fit.intercept == pytest.approx(0.5, abs=0.02)
+    assert fit.scale == pytest.approx(0.2, rel=0.05)
+    assert not fit.determined
+
+
+def test_scale_is_the_error_on_fresh_rows_when_columns_outnumber_rows():
+    """Catches a scale from training residuals, which nearly vanish here."""
+    context, z = standard_normal(15, 29), standard_normal(15, 1, seed=1)[:, 0]
+    fit = regress(z, context, np.ones(15))
+    fresh_context = standard_normal(4000, 29, seed=2)
+    fresh = standard_normal(4000, 1, seed=3)[:, 0]
+    error = fresh - fit.intercept - fresh_context @ fit.coef
+    assert 0.6 < fit.scale / error.std() < 1.6
+
+
+def test_weights_choose_the_rows():
+    context = standard_normal(400, 1)
+    slope = np.where(np.arange(400) < 200, 1.0, -1.0)
+    z = slope * context[:, 0]
+    weight = np.where(np.arange(400) < 200, 1.0, 1e-9)
+    assert regress(z, context, weight).coef[0] == pytest.approx(1.0, abs=0.01)
+
+
+def test_duplicated_column_is_determined_and_keeps_a_floor():
+    z = standard_normal(100, 1)[:, 0]
+    fit = regress(z, z[:, None], np.ones(100))
+    assert fit.determined
+    assert fit.scale == MIN_SCALE
+
+
+def test_column_without_context_is_centred():
+    z = standard_normal(100, 1)[:, 0] + 1
+    fit = regress(z, np.zeros((100, 0)), np.ones(100))
+    assert fit.intercept == pytest.approx(z.mean())
+    assert fit.scale == pytest.approx(z.std())
