@@ -125,7 +125,11 @@ samples = {
     ),
     "diffusion, graph": with_graph.sample(len(test), random_state=0),
 }
-pairs = [("radius", "area"), ("compactness", "concavity"), ("radius", "fractal dimension")]
+pairs = [
+    ("radius", "area"),
+    ("compactness", "concavity"),
+    ("radius", "fractal dimension"),
+]
 figure, axes = plt.subplots(
     len(pairs), len(samples), figsize=(11, 8), sharex="row", sharey="row"
 )

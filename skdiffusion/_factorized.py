@@ -45,7 +45,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         Standard deviation of the normal noise left in the density, relative to the
         scale of a column given its context. Smaller values resolve finer detail and
         cost accuracy elsewhere.
-    n_steps : int, default=18
+    n_steps : int, default=20
         Number of steps of the third-order solver of the probability flow, in
         `score_samples` and `sample`; may be changed after fit. With the default, fitted
         log-densities differed from those on a ten times finer grid by less than
@@ -158,7 +158,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         n_layers=2,
         dropout=0.0,
         noise_floor=0.03,
-        n_steps=18,
+        n_steps=20,
         learning_rate_init=5e-3,
         weight_decay=1e-2,
         batch_size=512,
@@ -198,7 +198,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         for name in ("hidden_size", "n_layers", "n_steps", "batch_size", "max_iter"):
             check_integer(name, getattr(self, name), low=1)
         check_integer("n_iter_no_change", self.n_iter_no_change, low=1)
-        check_real("verbose", int(self.verbose), low=0)
+        if not isinstance(self.verbose, bool):
+            check_integer("verbose", self.verbose, low=0)
         check_real("dropout", self.dropout, low=0, high=1, open_high=True)
         check_real("noise_floor", self.noise_floor, low=0, high=1, open_low=True)
         check_real("learning_rate_init", self.learning_rate_init, low=0, open_low=True)
@@ -270,7 +271,9 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
 
     def _report(self, step: int, record: Record) -> None:
         if self.verbose:
-            score = "".join(f", held-out {x:.4f}" for x in record.validation_scores[-1:])
+            score = "".join(
+                f", held-out {x:.4f}" for x in record.validation_scores[-1:]
+            )
             loss = record.loss_curve[-1]
             print(f"step {step} of {self.max_iter}: loss {loss:.4f}{score}")  # noqa: T201
 

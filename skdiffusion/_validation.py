@@ -34,7 +34,8 @@ def check_real(
     above = value > low if open_low else value >= low
     below = value < high if open_high else value <= high
     if not (np.isfinite(value) and above and below):
-        left, right = "([" [not open_low], ")]"[not open_high and np.isfinite(high)]
+        left = "(" if open_low else "["
+        right = ")" if open_high or np.isinf(high) else "]"
         interval = f"{left}{low:g}, {high:g}{right}"
         raise ValueError(f"{name} must be in {interval}, got {value!r}.")
 

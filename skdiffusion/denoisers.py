@@ -49,7 +49,7 @@ class Denoiser(nn.Module):
 
     def encode(self, z: Tensor):
         """All the velocity needs to know of the clean context; computed once a path."""
-        return None
+        return
 
     def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
         """Velocity at the noisy own columns, shape (n, n_own)."""

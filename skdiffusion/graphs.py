@@ -116,7 +116,9 @@ class Factorization:
         ]
         for block in self.blocks:
             given = f" | {self._label(block.context)}" if block.context else ""
-            lines.append(f"    p({self._label(block.columns)}{given})  [{block.engine}]")
+            lines.append(
+                f"    p({self._label(block.columns)}{given})  [{block.engine}]"
+            )
         lines.append("  cliques:")
         lines.extend(f"    {{{self._label(clique)}}}" for clique in self.cliques)
         return "\n".join(lines)
@@ -159,7 +161,10 @@ def factorize(
     if graph is None:
         blocks = tuple(Block((j,), tuple(range(j))) for j in range(n_columns))
         return Factorization(
-            blocks, labels, nx.complete_graph(n_columns), "no graph (all earlier columns)"
+            blocks,
+            labels,
+            nx.complete_graph(n_columns),
+            "no graph (all earlier columns)",
         )
     _check_kind(graph)
     graph = _on_positions(graph, n_columns, column_names)
@@ -224,7 +229,8 @@ def _position(node, n_columns: int, column_names) -> int:
     if isinstance(node, bool) or not 0 <= j < n_columns:
         raise ValueError(
             f"graph node {node!r} is not a column; expected a position from 0 to "
-            f"{n_columns - 1}" + (" or a column name." if column_names is not None else ".")
+            f"{n_columns - 1}"
+            + (" or a column name." if column_names is not None else ".")
         )
     return j
 

@@ -52,7 +52,7 @@ def level_off_slope(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def silu_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x * sigmoid(x) and its derivative."""
+    """X * sigmoid(x) and its derivative."""
     s = torch.sigmoid(x)
     y = x * s
     return y, s + y * (1 - s)
@@ -119,13 +119,19 @@ class ConditionalNetwork(Denoiser):
     def engines(self) -> dict[int, str]:
         """Kind of model of every column, for printing."""
         names = ("linear Gaussian", "conditional")
-        return {j: names[int(a)] for j, a in zip(self.columns, self.active, strict=True)}
+        return {
+            j: names[int(a)] for j, a in zip(self.columns, self.active, strict=True)
+        }
 
     def to_state(self) -> dict:
         """Options and weights as plain numbers and numpy arrays."""
         arrays = {name: to_numpy(value) for name, value in self.state_dict().items()}
-        return {**self._options(), "columns": self.columns, "contexts": self.contexts,
-                "arrays": arrays}
+        return {
+            **self._options(),
+            "columns": self.columns,
+            "contexts": self.contexts,
+            "arrays": arrays,
+        }
 
     @classmethod
     def from_state(cls, state: dict) -> "ConditionalNetwork":
@@ -284,11 +290,13 @@ def initial_networks(
     """
     networks = []
     z = torch.tensor(Z, dtype=torch.float32)
+    # the flow spreads a column of scale sin(t_min) to the noise floor tan(t_min)
+    constant_scale = math.sin(options["t_min"])
     for bucket in bucket_by_context(blocks, options["hidden_size"]):
         contexts = [block.context for block in bucket]
         columns = [block.columns[0] for block in bucket]
         regressions = [
-            regress(Z[:, j], Z[:, list(context)], weight)
+            regress(Z[:, j], Z[:, list(context)], weight, constant_scale=constant_scale)
             for j, context in zip(columns, contexts, strict=True)
         ]
         network = ConditionalNetwork(columns, contexts, **options)
@@ -305,5 +313,7 @@ def bucket_by_context(blocks: Sequence[Block], hidden_size: int) -> list[list[Bl
     buckets: dict[int, list[Block]] = {}
     for block in blocks:
         excess = 2 * len(block.context) / hidden_size
-        buckets.setdefault(max(0, math.ceil(math.log2(max(excess, 1)))), []).append(block)
+        buckets.setdefault(max(0, math.ceil(math.log2(max(excess, 1)))), []).append(
+            block
+        )
     return [buckets[key] for key in sorted(buckets)]

@@ -33,7 +33,7 @@ class RungeKutta:
 
 
 def advance(y: State, dt: Tensor, weights, slopes: list[State]) -> State:
-    """y + dt * (weighted sum of the slopes), component by component."""
+    """Y + dt * (weighted sum of the slopes), component by component."""
     for w, slope in zip(weights, slopes, strict=True):
         if w:
             y = tuple(
@@ -46,7 +46,10 @@ HEUN = RungeKutta(a=((), (1.0,)), b=(1 / 2, 1 / 2), c=(0.0, 1.0), order=2)
 # Ralston's method has the least error bound among those of three stages; along the
 # probability flow its error was a tenth of Kutta's.
 RALSTON3 = RungeKutta(
-    a=((), (1 / 2,), (0.0, 3 / 4)), b=(2 / 9, 1 / 3, 4 / 9), c=(0.0, 1 / 2, 3 / 4), order=3
+    a=((), (1 / 2,), (0.0, 3 / 4)),
+    b=(2 / 9, 1 / 3, 4 / 9),
+    c=(0.0, 1 / 2, 3 / 4),
+    order=3,
 )
 RK4 = RungeKutta(
     a=((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)),

@@ -1,4 +1,4 @@
-r"""Training of conditional networks: loss, optimisation loop, selection of the best state.
+r"""Training of conditional networks: loss, optimisation loop, best states.
 
 The columns of a conditional network share no weights, and their losses add up, so
 their trainings run side by side without influencing each other. Each column keeps the
@@ -132,7 +132,7 @@ class BestStates:
         self.n_checks_since = 0
 
     def update(self, networks: Sequence[ConditionalNetwork]) -> float:
-        """Take over the columns that are clearly better; return the mean log-density."""
+        """Take over clearly better columns; return the current mean log-density."""
         scores = row_scores(networks, self.held_out, networks[0].t_min)
         self.n_checks_since += 1
         for i, network in enumerate(networks):
@@ -155,7 +155,7 @@ class BestStates:
 
 
 def learning_rate_factor(step: int, max_iter: int) -> float:
-    """Linear warm-up, a plateau, and a linear descent over the last 40 % of the steps."""
+    """Linear warm-up, a plateau, and a linear descent over the last 40 percent."""
     warm_up = min(1.0, (step + 1) / min(WARM_UP_STEPS, max_iter))
     return min(warm_up, (1 - step / max_iter) / (1 - DECAY_FROM))
 
@@ -303,9 +303,7 @@ def fit_networks(
     return trainer.run(report), trainer.record
 
 
-def split(
-    rows: Rows, fraction: float, generator: torch.Generator
-) -> tuple[Rows, Rows]:
+def split(rows: Rows, fraction: float, generator: torch.Generator) -> tuple[Rows, Rows]:
     """Random training part and held-out part.
 
     Of few rows at least a quarter or 50 are held out: a smaller part cannot tell

@@ -43,7 +43,13 @@ class Regression:
         return (z - self.intercept - context @ self.coef) / self.scale
 
 
-def regress(z: np.ndarray, context: np.ndarray, sample_weight: np.ndarray) -> Regression:
+def regress(
+    z: np.ndarray,
+    context: np.ndarray,
+    sample_weight: np.ndarray,
+    *,
+    constant_scale: float = MIN_SCALE,
+) -> Regression:
     """Ridge regression with the penalty of least leave-one-out squared error.
 
     Parameters
@@ -54,7 +60,12 @@ def regress(z: np.ndarray, context: np.ndarray, sample_weight: np.ndarray) -> Re
         Standardised columns of its context, possibly none.
     sample_weight : ndarray of shape (n_samples,)
         Positive weights.
+    constant_scale : float
+        Scale given to a column without any variation.
     """
+    if np.ptp(z) == 0:
+        coef = np.zeros(context.shape[1])
+        return Regression(coef, float(z[0]), constant_scale, determined=True)
     weight = sample_weight / sample_weight.mean()
     if context.shape[1] == 0:
         mean = np.average(z, weights=weight)

@@ -13,7 +13,9 @@ GENERATORS = {name: getattr(datasets, name) for name in datasets.__all__}
 
 def two_columns(name, n=10, seed=0):
     generator = GENERATORS[name]
-    shape = {"n_rows": 1, "n_columns": 2} if name == "make_lattice" else {"n_features": 2}
+    shape = (
+        {"n_rows": 1, "n_columns": 2} if name == "make_lattice" else {"n_features": 2}
+    )
     return generator(n, **shape, random_state=seed)
 
 
@@ -73,7 +75,10 @@ def test_normaliser_of_a_lattice_agrees_with_the_plain_sum():
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_same_seed_same_rows_and_graph_on_all_columns(name):
-    first, second = GENERATORS[name](20, random_state=1), GENERATORS[name](20, random_state=1)
+    first, second = (
+        GENERATORS[name](20, random_state=1),
+        GENERATORS[name](20, random_state=1),
+    )
     np.testing.assert_array_equal(first.data, second.data)
     assert sorted(first.graph) == list(range(first.data.shape[1]))
     assert np.isfinite(first.log_density(first.data)).all()

@@ -40,7 +40,9 @@ class Neighbours(Denoiser):
     colours = torch.tensor([[1.0, 0, 1, 0], [0, 1, 0, 1]])
 
     def velocity(self, r_t, t, code):
-        return torch.sin(r_t) * torch.roll(r_t, -1, dims=1) * r_t.new_tensor([1, 1, 1, 0])
+        return (
+            torch.sin(r_t) * torch.roll(r_t, -1, dims=1) * r_t.new_tensor([1, 1, 1, 0])
+        )
 
 
 def test_coloured_divergence_is_the_diagonal_of_the_jacobian(generator):
@@ -48,7 +50,9 @@ def test_coloured_divergence_is_the_diagonal_of_the_jacobian(generator):
     denoiser = Neighbours()
     r = torch.randn(5, 4, generator=generator)
     _, diagonal = denoiser.velocity_and_divergence(r, torch.tensor(0.3), None)
-    jacobian = torch.func.vmap(torch.func.jacrev(lambda x: denoiser.velocity(x[None], 0, 0)[0]))
+    jacobian = torch.func.vmap(
+        torch.func.jacrev(lambda x: denoiser.velocity(x[None], 0, 0)[0])
+    )
     expected = torch.diagonal(jacobian(r), dim1=1, dim2=2)
     torch.testing.assert_close(diagonal, expected)
     denoiser.colours = None

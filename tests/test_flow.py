@@ -17,7 +17,9 @@ def correlated():
     mean = torch.tensor([0.3, -0.4]).double()
     covariance = torch.tensor([[1.0, 0.8], [0.8, 0.9]]).double()
     smoothed = covariance + NOISE_FLOOR**2 * torch.eye(2)
-    return GaussianDenoiser((1, 0), mean, covariance), MultivariateNormal(mean, smoothed)
+    return GaussianDenoiser((1, 0), mean, covariance), MultivariateNormal(
+        mean, smoothed
+    )
 
 
 def gaussian_error(correlated, n_steps):
@@ -29,12 +31,12 @@ def gaussian_error(correlated, n_steps):
 
 def test_log_density_converges_to_the_smoothed_gaussian(correlated):
     """Catches a lost log cos(t_min), sign of the divergence or of a Jacobian."""
-    assert gaussian_error(correlated, 400) < 1e-6
+    assert gaussian_error(correlated, 150) < 1e-6
 
 
 def test_log_density_converges_at_the_order_of_the_solver(correlated):
-    errors = [gaussian_error(correlated, n) for n in (100, 200)]
-    assert math.log2(errors[0] / errors[1]) == pytest.approx(3, abs=0.2)
+    errors = [gaussian_error(correlated, n) for n in (40, 320)]
+    assert math.log2(errors[0] / errors[1]) / 3 == pytest.approx(3, abs=0.2)
 
 
 def test_samples_are_the_inverse_of_the_flow_of_the_density(correlated, generator):
@@ -51,7 +53,9 @@ def test_noise_and_samples_have_densities_related_by_the_map(network, generator)
     path = Path(T_MIN, 60)
     noise = torch.randn(4, 4, generator=generator).double()
     to_row = lambda e: sample([network], [(0,), (1,), (2,), (3,)], e[None], path)[0]
-    jacobian = torch.stack([torch.autograd.functional.jacobian(to_row, e) for e in noise])
+    jacobian = torch.stack(
+        [torch.autograd.functional.jacobian(to_row, e) for e in noise]
+    )
     rows = torch.stack([to_row(e) for e in noise])
     normal = (-0.5 * noise**2 - 0.5 * math.log(2 * math.pi)).sum(1)
     expected = normal - torch.linalg.slogdet(jacobian).logabsdet
@@ -63,7 +67,7 @@ def test_several_denoisers_fill_all_columns(correlated, network):
     denoiser, law = correlated
     single = GaussianDenoiser((2,), torch.zeros(1).double(), torch.eye(1).double())
     z = torch.tensor([[0.2, 1.0, -0.5]]).double()
-    terms = log_density([single, denoiser], z, Path(T_MIN, 200))
+    terms = log_density([single, denoiser], z, Path(T_MIN, 60))
     variance = 1 + NOISE_FLOOR**2
     normal = -0.5 * 0.25 / variance - 0.5 * math.log(2 * math.pi * variance)
     assert terms[0, 2].item() == pytest.approx(normal, abs=1e-6)

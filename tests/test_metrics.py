@@ -23,7 +23,10 @@ def test_paired_difference_estimates_a_known_divergence():
 def test_weights_of_a_paired_difference_count_rows():
     a, b = standard_normal(30, 1)[:, 0], standard_normal(30, 1, seed=1)[:, 0]
     weight = np.r_[np.ones(20), np.zeros(10)]
-    weighted, subset = paired_difference(a, b, weight), paired_difference(a[:20], b[:20])
+    weighted, subset = (
+        paired_difference(a, b, weight),
+        paired_difference(a[:20], b[:20]),
+    )
     assert weighted.mean == pytest.approx(subset.mean)
     assert weighted.standard_error == pytest.approx(subset.standard_error)
 
@@ -34,7 +37,9 @@ def test_total_variation_of_two_normals():
     assert found == pytest.approx(2 * stats.norm.cdf(0.5) - 1, abs=0.005)
 
 
-def test_integration_error_falls_with_steps_and_leaves_the_estimator_alone(fitted, chain):
+def test_integration_error_falls_with_steps_and_leaves_the_estimator_alone(
+    fitted, chain
+):
     n_steps = fitted.n_steps
     fine = integration_error(fitted, chain.data[:50])
     fitted.set_params(n_steps=5)

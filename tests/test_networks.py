@@ -34,7 +34,9 @@ def test_jacobian_is_diagonal(network, rows):
 
 def test_rows_do_not_influence_each_other(network, rows):
     together = network.velocity(rows, T, network.encode(rows))
-    alone = torch.cat([network.velocity(r[None], T, network.encode(r[None])) for r in rows])
+    alone = torch.cat(
+        [network.velocity(r[None], T, network.encode(r[None])) for r in rows]
+    )
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-14)
 
 
@@ -51,7 +53,9 @@ def test_velocity_reads_its_context_only(network, rows):
 def test_own_coordinates_come_back(network, rows):
     r, log_derivative = network.to_own(rows)
     torch.testing.assert_close(network.from_own(r, rows), rows)
-    torch.testing.assert_close(log_derivative[0].exp() * network.scale, torch.ones(4).double())
+    torch.testing.assert_close(
+        log_derivative[0].exp() * network.scale, torch.ones(4).double()
+    )
 
 
 def test_selected_columns_behave_as_in_the_whole(network, rows):
@@ -70,7 +74,9 @@ def test_state_round_trip_is_exact(network, rows):
     again = ConditionalNetwork.from_state(network.to_state()).eval()
     z = rows.float()
     code = network.encode(z)
-    assert torch.equal(network.velocity(z, T.float(), code), again.velocity(z, T.float(), code))
+    assert torch.equal(
+        network.velocity(z, T.float(), code), again.velocity(z, T.float(), code)
+    )
 
 
 def test_training_starts_at_zero_velocity(generator, rows):

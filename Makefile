@@ -1,0 +1,55 @@
+# `make demo` and `make test` do all their set-up in a virtual environment of their own.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OLDEST := .venv-oldest
+PICTURE := compare_with_kernel_density.png
+
+.PHONY: demo test test-slow lint format check-oldest benchmark coverage clean help
+
+help:
+	@echo "demo          fit four densities to real data; print a table, save a picture"
+	@echo "test          run the tests (slow ones apart) and the examples in docstrings"
+	@echo "test-slow     run the tests marked slow"
+	@echo "lint, format  check or rewrite the style of the code"
+	@echo "check-oldest  run the scikit-learn contract with the oldest supported release"
+	@echo "benchmark     compare with scikit-learn's density estimators; writes a CSV file"
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+demo: $(READY)
+	$(BIN)/python examples/plot_compare_with_kernel_density.py $(PICTURE)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+coverage: $(READY)
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check-oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --constraint constraints-oldest.txt torch
+	$(OLDEST)/bin/pip install --quiet --constraint constraints-oldest.txt --editable ".[test]"
+	$(OLDEST)/bin/python -m pytest tests/test_sklearn_api.py -W ignore
+
+benchmark: $(READY)
+	$(BIN)/python benchmarks/compare.py --output benchmarks/compare.csv
+
+clean:
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info
