@@ -67,8 +67,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         near the linear Gaussian network it starts from.
     validation_fraction : float, default=0.1
         Share of rows held out, at most 2000 rows.
-    n_iter_no_change : int, default=8
-        Number of checks, one every 100 steps, without improvement of any column after
+    n_iter_no_change : int, default=16
+        Number of checks, one every 50 steps, without improvement of any column after
         which training stops.
     tol : float, default=1e-4
         Least improvement of a column's held-out log-likelihood that counts, in nats.
@@ -165,7 +165,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         max_iter=2000,
         early_stopping=True,
         validation_fraction=0.1,
-        n_iter_no_change=8,
+        n_iter_no_change=16,
         tol=1e-4,
         warm_start=False,
         device="cpu",
@@ -271,9 +271,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
 
     def _report(self, step: int, record: Record) -> None:
         if self.verbose:
-            score = "".join(
-                f", held-out {x:.4f}" for x in record.validation_scores[-1:]
-            )
+            score = "".join(f", held-out {x:.4f}" for x in record.validation_scores[-1:])
             loss = record.loss_curve[-1]
             print(f"step {step} of {self.max_iter}: loss {loss:.4f}{score}")  # noqa: T201
 

@@ -116,9 +116,7 @@ class Factorization:
         ]
         for block in self.blocks:
             given = f" | {self._label(block.context)}" if block.context else ""
-            lines.append(
-                f"    p({self._label(block.columns)}{given})  [{block.engine}]"
-            )
+            lines.append(f"    p({self._label(block.columns)}{given})  [{block.engine}]")
         lines.append("  cliques:")
         lines.extend(f"    {{{self._label(clique)}}}" for clique in self.cliques)
         return "\n".join(lines)
@@ -245,9 +243,7 @@ def _position_of_name(node: str, column_names) -> int:
         )
     names = list(column_names)
     if node not in names:
-        raise ValueError(
-            f"graph node {node!r} is not a column; the columns are {names}."
-        )
+        raise ValueError(f"graph node {node!r} is not a column; the columns are {names}.")
     return names.index(node)
 
 

@@ -119,9 +119,7 @@ class ConditionalNetwork(Denoiser):
     def engines(self) -> dict[int, str]:
         """Kind of model of every column, for printing."""
         names = ("linear Gaussian", "conditional")
-        return {
-            j: names[int(a)] for j, a in zip(self.columns, self.active, strict=True)
-        }
+        return {j: names[int(a)] for j, a in zip(self.columns, self.active, strict=True)}
 
     def to_state(self) -> dict:
         """Options and weights as plain numbers and numpy arrays."""
@@ -313,7 +311,5 @@ def bucket_by_context(blocks: Sequence[Block], hidden_size: int) -> list[list[Bl
     buckets: dict[int, list[Block]] = {}
     for block in blocks:
         excess = 2 * len(block.context) / hidden_size
-        buckets.setdefault(max(0, math.ceil(math.log2(max(excess, 1)))), []).append(
-            block
-        )
+        buckets.setdefault(max(0, math.ceil(math.log2(max(excess, 1)))), []).append(block)
     return [buckets[key] for key in sorted(buckets)]

@@ -23,7 +23,7 @@ MAX_AVERAGE_DECAY = 0.995
 WARM_UP_STEPS = 50
 DECAY_FROM = 0.6
 CHECK_EVERY = 50
-GAIN_IN_STANDARD_ERRORS = 0.5
+GAIN_IN_STANDARD_ERRORS = 0.25
 VALIDATION_STEPS = 8
 MIN_ROWS_TO_SPLIT = 50
 MIN_HELD_OUT_ROWS = 50
@@ -103,7 +103,7 @@ def row_scores(networks, rows: Rows, t_min: float) -> list[Tensor]:
 
 
 def clearly_better(new: Tensor, old: Tensor, weight: Tensor, tol: float) -> Tensor:
-    """Which columns gain more than `tol` and than half the standard error of the gain.
+    """Which columns gain more than `tol` and than a quarter of its standard error.
 
     Without the second condition a column would collect chance gains, check after
     check, and drift into overfitting; the fewer the held-out rows, the sooner.

@@ -13,9 +13,7 @@ GENERATORS = {name: getattr(datasets, name) for name in datasets.__all__}
 
 def two_columns(name, n=10, seed=0):
     generator = GENERATORS[name]
-    shape = (
-        {"n_rows": 1, "n_columns": 2} if name == "make_lattice" else {"n_features": 2}
-    )
+    shape = {"n_rows": 1, "n_columns": 2} if name == "make_lattice" else {"n_features": 2}
     return generator(n, **shape, random_state=seed)
 
 

@@ -40,9 +40,7 @@ class Neighbours(Denoiser):
     colours = torch.tensor([[1.0, 0, 1, 0], [0, 1, 0, 1]])
 
     def velocity(self, r_t, t, code):
-        return (
-            torch.sin(r_t) * torch.roll(r_t, -1, dims=1) * r_t.new_tensor([1, 1, 1, 0])
-        )
+        return torch.sin(r_t) * torch.roll(r_t, -1, dims=1) * r_t.new_tensor([1, 1, 1, 0])
 
 
 def test_coloured_divergence_is_the_diagonal_of_the_jacobian(generator):

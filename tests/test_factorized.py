@@ -160,8 +160,7 @@ def test_markov_property_holds_in_the_fitted_density(fitted, chain):
 
 def test_equal_seeds_give_equal_bits(chain):
     fits = [
-        FactorizedDiffusionDensity(chain.graph, **QUICK).fit(chain.data)
-        for _ in range(2)
+        FactorizedDiffusionDensity(chain.graph, **QUICK).fit(chain.data) for _ in range(2)
     ]
     scores = [fit.score_samples(chain.data) for fit in fits]
     samples = [fit.sample(10, random_state=3) for fit in fits]

@@ -17,9 +17,7 @@ def correlated():
     mean = torch.tensor([0.3, -0.4]).double()
     covariance = torch.tensor([[1.0, 0.8], [0.8, 0.9]]).double()
     smoothed = covariance + NOISE_FLOOR**2 * torch.eye(2)
-    return GaussianDenoiser((1, 0), mean, covariance), MultivariateNormal(
-        mean, smoothed
-    )
+    return GaussianDenoiser((1, 0), mean, covariance), MultivariateNormal(mean, smoothed)
 
 
 def gaussian_error(correlated, n_steps):
@@ -53,9 +51,7 @@ def test_noise_and_samples_have_densities_related_by_the_map(network, generator)
     path = Path(T_MIN, 60)
     noise = torch.randn(4, 4, generator=generator).double()
     to_row = lambda e: sample([network], [(0,), (1,), (2,), (3,)], e[None], path)[0]
-    jacobian = torch.stack(
-        [torch.autograd.functional.jacobian(to_row, e) for e in noise]
-    )
+    jacobian = torch.stack([torch.autograd.functional.jacobian(to_row, e) for e in noise])
     rows = torch.stack([to_row(e) for e in noise])
     normal = (-0.5 * noise**2 - 0.5 * math.log(2 * math.pi)).sum(1)
     expected = normal - torch.linalg.slogdet(jacobian).logabsdet

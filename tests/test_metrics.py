@@ -37,9 +37,7 @@ def test_total_variation_of_two_normals():
     assert found == pytest.approx(2 * stats.norm.cdf(0.5) - 1, abs=0.005)
 
 
-def test_integration_error_falls_with_steps_and_leaves_the_estimator_alone(
-    fitted, chain
-):
+def test_integration_error_falls_with_steps_and_leaves_the_estimator_alone(fitted, chain):
     n_steps = fitted.n_steps
     fine = integration_error(fitted, chain.data[:50])
     fitted.set_params(n_steps=5)

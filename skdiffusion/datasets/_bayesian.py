@@ -202,9 +202,7 @@ def make_two_parents(n_samples=1000, n_features=8, *, random_state=None) -> Bunc
     return _bunch(nodes, n_samples, random_state)
 
 
-def make_heavy_tails(
-    n_samples=1000, n_features=4, *, df=3.0, random_state=None
-) -> Bunch:
+def make_heavy_tails(n_samples=1000, n_features=4, *, df=3.0, random_state=None) -> Bunch:
     r"""Chain of Student t noise around half of the column before.
 
     :math:`x_1 = e_1` and :math:`x_{j+1} = 0.5\, x_j + e_{j+1}`, where the noise has a

@@ -117,9 +117,7 @@ class _Lattice:
         flat = random_state.choice(last.size, n_samples, p=last.ravel() / last.sum())
         n_sites = len(self.tables)
         index = np.zeros((n_samples, n_sites), dtype=int)
-        index[:, n_sites - last.ndim :] = np.transpose(
-            np.unravel_index(flat, last.shape)
-        )
+        index[:, n_sites - last.ndim :] = np.transpose(np.unravel_index(flat, last.shape))
         for k in range(n_sites - 1, self.n_columns - 1, -1):
             known = tuple(index[:, k - self.n_columns + 1 : k].T)
             above = self.tables[k - 1][(slice(None), *known)]
