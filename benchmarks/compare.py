@@ -4,10 +4,10 @@
     python benchmarks/compare.py --tables nonlinear_chain my_table.csv --n-samples 2000
 
 Every estimator sees the same rows and is scored on the same fresh rows. For generators
-with known density the score is the Kullback-Leibler divergence to the truth, otherwise
-the held-out mean log-density; differences are taken row by row. Each fit runs in a
+with known density the score is the Kullback-Leibler divergence to the truth (mean of the
+differences row by row), otherwise the held-out mean log-density. Each fit runs in a
 process of its own, so that its peak memory is its own. Rows already in the output file
-are not computed again.
+are not computed again: remove the file after a change of the code.
 """
 
 import argparse
@@ -34,6 +34,7 @@ N_FRESH = 4000
 FIELDS = [
     "table",
     "n_samples",
+    "n_fitted",
     "n_features",
     "seed",
     "estimator",
@@ -128,6 +129,7 @@ def measure(table, n_samples, seed, name):
     return {
         "table": table,
         "n_samples": n_samples,
+        "n_fitted": len(train),
         "n_features": train.shape[1],
         "seed": seed,
         "estimator": name,
@@ -170,7 +172,7 @@ def main():
     done = done_before(options.output)
     with options.output.open("a", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
-        if not done:
+        if file.tell() == 0:
             writer.writeheader()
         for table in options.tables:
             has_graph = table in GENERATORS

@@ -112,8 +112,8 @@ for name, values in log_density.items():
 # %%
 # Look at samples
 # ---------------
-# Each panel shows held-out rows and as many samples of one model, in the plane where
-# the shape of the data is least normal.
+# Each column of panels shows the held-out rows or as many samples of one model, in
+# three planes in which the data are far from normal.
 
 samples = {
     "held-out rows": test,

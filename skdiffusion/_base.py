@@ -5,37 +5,43 @@ scoring, sampling and gradients are the same for all of them.
 """
 
 import warnings
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
 
 from . import flow
 from ._torch import resolve_device, to_numpy, to_tensor
 from ._validation import check_integer, check_weight
 from .graphs import factorize
 from .margins import Standardization
+from .metrics import mean_log_density
 from .process import stopping_time
 
 FORMAT_VERSION = 1
+CONSTANT_COLUMNS = (
+    "columns {} are constant; their density is normal around the constant with standard "
+    "deviation noise_floor, in the units of the data."
+)
 # floats a denoiser may hold at once in one intermediate result: 4 MiB in float64
 CHUNK_FLOATS = 2**19
 # the gradient keeps every intermediate result of the path
 GRADIENT_SHARE = 16
 
 
-class BaseDiffusionDensity(DensityMixin, BaseEstimator):
+class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
     """Density estimators whose model is a list of denoisers.
 
     Notes
     -----
-    A subclass implements `_check_parameters`, `_fit_model`, which sets `model_` to
-    plain arrays as well as `noise_floor_` and `factorization_`, and `_build_denoisers`,
-    which turns the arrays into denoisers. It has the parameters `graph`,
-    `max_factor_size`, `n_steps`, `device` and `random_state`.
+    A subclass implements `_check_parameters`, `_fit_model`, which returns its fitted
+    attributes, among them `model_` (plain arrays), `noise_floor_` and `factorization_`,
+    and `_build_denoisers`, which turns `model_` into denoisers. It has the parameters
+    `graph`, `max_factor_size`, `n_steps`, `device` and `random_state`.
     """
 
     def fit(self, X, y=None, sample_weight=None):
@@ -70,13 +76,20 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator):
             column_names=getattr(self, "feature_names_in_", None),
             max_factor_size=self.max_factor_size,
         )
-        random_state = check_random_state(self.random_state)
-        weight = weight / weight.mean()
-        self._denoisers = None
-        self.margins_ = self._fit_margins(X, weight, factorization)
-        Z = self.margins_.forward(X)
-        self._fit_model(Z, weight, factorization, random_state)
-        self.format_version_ = FORMAT_VERSION
+        margins = self._fit_margins(X, weight, factorization)
+        if margins.constant.any():
+            names = np.array(factorization.column_names)[margins.constant].tolist()
+            warnings.warn(CONSTANT_COLUMNS.format(names), UserWarning, stacklevel=2)
+        fitted = self._fit_model(
+            margins.forward_training(X),
+            weight / weight.mean(),
+            margins.log_derivative(X),
+            factorization,
+            check_random_state(self.random_state),
+        )
+        # together and last: a fit that fails or is interrupted leaves no half of a model
+        fitted |= {"margins_": margins, "format_version_": FORMAT_VERSION}
+        vars(self).update(fitted, _cache=None)
         return self
 
     def score_samples(self, X):
@@ -94,7 +107,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator):
             not influence each other.
         """
         X = self._check_rows(X)
-        terms = self._by_chunks(self._log_density_terms, self.margins_.forward(X))
+        terms = self._by_chunks(self._log_density, self.margins_.forward(X))
         return terms.sum(axis=1) + self.margins_.log_derivative(X)
 
     def score(self, X, y=None, sample_weight=None):
@@ -114,9 +127,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator):
         score : float
             In nats per row; comparable between tables of different length.
         """
-        log_density = self.score_samples(X)
-        weight = check_weight(sample_weight, log_density)
-        return float(np.average(log_density, weights=weight))
+        return mean_log_density(self, X, sample_weight=sample_weight)
 
     def sample(self, n_samples=1, random_state=None, *, as_frame=False):
         """Draw rows from the fitted density.
@@ -128,18 +139,22 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator):
         random_state : int, RandomState instance or None, default=None
             Source of randomness of this call; with None every call differs.
         as_frame : bool, default=False
-            Whether to return a pandas DataFrame with the names seen in `fit`.
+            Whether to return a pandas DataFrame, with the names of the columns seen in
+            `fit`, or x0, x1, ... if they had none.
 
         Returns
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
             Rows in the units of the data passed to `fit`.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         check_integer("n_samples", n_samples, low=1)
         shape = (n_samples, self.n_features_in_)
         noise = check_random_state(random_state).standard_normal(shape)
-        X = self.margins_.inverse(self._by_chunks(self._rows_from_noise, noise))
+        generations = self.factorization_.generations
+        parts = flow.in_order(self._denoisers(), generations)
+        Z = self._by_chunks(lambda noise: flow.sample(parts, noise, self._path()), noise)
+        X = self.margins_.inverse(Z)
         return self._as_frame(X) if as_frame else X
 
     def log_density_gradient(self, X):
@@ -157,7 +172,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator):
         """
         X = self._check_rows(X)
         Z = self.margins_.forward(X)
-        gradient = self._by_chunks(self._gradient_terms, Z, share=GRADIENT_SHARE)
+        gradient = self._by_chunks(self._gradient, Z, share=GRADIENT_SHARE)
         return self.margins_.pull_back_gradient(X, gradient)
 
     @abstractmethod
@@ -165,25 +180,15 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator):
         """Raise for parameters of wrong type or range, before any data are read."""
 
     @abstractmethod
-    def _fit_model(self, Z, weight, factorization, random_state) -> None:
-        """Set `model_`, `noise_floor_` and `factorization_` from standardised rows."""
+    def _fit_model(self, Z, weight, log_derivative, factorization, random_state) -> dict:
+        """Fitted attributes by name, from standardised rows; changes nothing in self."""
 
     @abstractmethod
     def _build_denoisers(self) -> list:
         """Denoisers from the arrays in `model_`."""
 
     def _fit_margins(self, X, weight, factorization) -> Standardization:
-        margins = Standardization.fit(X, weight)
-        constant = np.flatnonzero(margins.constant)
-        if len(constant):
-            names = [factorization.column_names[j] for j in constant]
-            warnings.warn(
-                f"columns {names} are constant; their density is normal around the "
-                "constant with standard deviation noise_floor, in the units of the data.",
-                UserWarning,
-                stacklevel=3,
-            )
-        return margins
+        return Standardization.fit(X, weight)
 
     def _drop_rows_without_weight(self, X, weight):
         X, weight = X[weight > 0], weight[weight > 0]
@@ -194,7 +199,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator):
         return X, weight
 
     def _check_rows(self, X) -> np.ndarray:
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         return validate_data(self, X, dtype=np.float64, reset=False)
 
     def _as_frame(self, X: np.ndarray):
@@ -207,46 +212,43 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator):
         return pd.DataFrame(X, columns=list(self.factorization_.column_names))
 
     def _path(self) -> flow.Path:
+        check_integer("n_steps", self.n_steps, low=1)
         return flow.Path(stopping_time(self.noise_floor_), self.n_steps)
 
-    def _loaded_denoisers(self) -> list:
+    def _denoisers(self) -> list:
         """Denoisers on the device, built once; they are no part of the saved state."""
-        if getattr(self, "_denoisers", None) is None:
-            device = resolve_device(self.device)
-            self._denoisers = [
+        device = resolve_device(self.device)
+        if getattr(self, "_cache", None) is None or self._cache[0] != device:
+            denoisers = [
                 denoiser.to(device).double().eval().requires_grad_(False)
                 for denoiser in self._build_denoisers()
             ]
-        return self._denoisers
+            self._cache = device, denoisers
+        return self._cache[1]
 
     def _by_chunks(self, function, rows: np.ndarray, share: int = 1) -> np.ndarray:
         """Apply a function of tensors to chunks of rows that fit into the cache."""
-        denoisers, device = self._loaded_denoisers(), resolve_device(self.device)
-        floats_per_row = max(denoiser.floats_per_row for denoiser in denoisers)
+        device = resolve_device(self.device)
+        floats_per_row = max(denoiser.floats_per_row for denoiser in self._denoisers())
         size = max(16, CHUNK_FLOATS // (share * floats_per_row))
-        results = [
-            to_numpy(function(denoisers, to_tensor(rows[i : i + size], device=device)))
-            for i in range(0, len(rows), size)
-        ]
+        with torch.no_grad():
+            results = [
+                to_numpy(function(to_tensor(rows[i : i + size], device=device)))
+                for i in range(0, len(rows), size)
+            ]
         return np.concatenate(results)
 
-    def _log_density_terms(self, denoisers, z):
-        with torch.no_grad():
-            return flow.log_density(denoisers, z, self._path())
+    def _log_density(self, z: Tensor) -> Tensor:
+        return flow.log_density(self._denoisers(), z, self._path())
 
-    def _rows_from_noise(self, denoisers, noise):
-        generations = self.factorization_.generations
-        with torch.no_grad():
-            return flow.sample(denoisers, generations, noise, self._path())
-
-    def _gradient_terms(self, denoisers, z):
+    @torch.enable_grad()
+    def _gradient(self, z: Tensor) -> Tensor:
         z.requires_grad_(True)
-        total = flow.log_density(denoisers, z, self._path()).sum()
-        return torch.autograd.grad(total, z)[0]
+        return torch.autograd.grad(self._log_density(z).sum(), z)[0]
 
     def __getstate__(self):
         state = super().__getstate__().copy()
-        state.pop("_denoisers", None)
+        state.pop("_cache", None)
         return state
 
     def __setstate__(self, state):

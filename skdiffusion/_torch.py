@@ -1,4 +1,4 @@
-"""The border between numpy and torch: dtype, device, random generators, chunks.
+"""The border between numpy and torch: dtype, device, random generators.
 
 Estimators speak numpy, the floors below speak torch; conversions happen here only.
 """
@@ -22,6 +22,11 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"device={device!r} is not a torch device; use 'cpu', 'cuda', 'cuda:0' or "
             "'auto'."
         ) from error
+    if resolved.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"device={device!r} is not supported; use 'cpu', 'cuda', 'cuda:0' or 'auto'. "
+            "Log-densities are computed in float64, which other devices lack."
+        )
     if resolved.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device={device!r} was asked for, but torch finds no CUDA device here; use "

@@ -46,12 +46,6 @@ def check_boolean(name: str, value) -> None:
         raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
-def check_choice(name: str, value, choices: tuple[str, ...]) -> None:
-    """Raise unless `value` is one of the choices."""
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}.")
-
-
 def check_weight(sample_weight, X: np.ndarray) -> np.ndarray:
     """Weights of the rows as float64, ones for None.
 

@@ -23,7 +23,8 @@ class Denoiser(nn.Module):
         Positions of the columns it owns, in the order of the last axis of `r_t`.
     colours : Tensor of shape (n_colours, n_own) or None
         Colouring of the Jacobian of the velocity: a 0/1 probe for each colour, such
-        that entry (i, j) vanishes whenever i and j share a colour. None is dense.
+        that entry (i, j) vanishes whenever i and j differ and share a colour. None is a
+        dense Jacobian, with a colour for each column.
 
     Notes
     -----

@@ -79,17 +79,32 @@ def _log_density_of_own(denoiser: Denoiser, z: Tensor, path: Path) -> Tensor:
     return normal + divergence + math.log(math.cos(path.t_min)) + log_derivative
 
 
-def sample(
-    denoisers: Sequence[Denoiser], generations, noise: Tensor, path: Path
-) -> Tensor:
-    """Rows of the density, from standard normal noise.
+def in_order(denoisers: Sequence[Denoiser], generations) -> list[Denoiser]:
+    """Parts of denoisers in an order in which contexts come first.
 
     Parameters
     ----------
     denoisers : sequence of Denoiser
         Together they own every column once.
     generations : sequence of tuple of int
-        Columns in an order in which contexts come first.
+        Columns, each generation depending on earlier ones only.
+    """
+    parts = []
+    for generation in generations:
+        for denoiser in denoisers:
+            own = tuple(j for j in denoiser.columns if j in generation)
+            if own:
+                parts.append(denoiser.select(own))
+    return parts
+
+
+def sample(denoisers: Sequence[Denoiser], noise: Tensor, path: Path) -> Tensor:
+    """Rows of the density, from standard normal noise.
+
+    Parameters
+    ----------
+    denoisers : sequence of Denoiser
+        Together they own every column once; contexts come first (see `in_order`).
     noise : Tensor of shape (n_samples, n_features)
         Standard normal; the map from noise to rows is deterministic.
     path : Path
@@ -101,12 +116,9 @@ def sample(
         Standardised rows.
     """
     z = torch.zeros_like(noise)
-    for generation in generations:
-        for denoiser in denoisers:
-            own = tuple(j for j in denoiser.columns if j in generation)
-            if own:
-                part = denoiser.select(own)
-                z[:, list(own)] = _sample_own(part, z, noise[:, list(own)], path)
+    for denoiser in denoisers:
+        own = list(denoiser.columns)
+        z[:, own] = _sample_own(denoiser, z, noise[:, own], path)
     return z
 
 

@@ -225,10 +225,11 @@ def _position(node, n_columns: int, column_names) -> int:
     except TypeError:
         j = -1
     if isinstance(node, bool) or not 0 <= j < n_columns:
+        names = "" if column_names is None else " or a column name"
         raise ValueError(
             f"graph node {node!r} is not a column; expected a position from 0 to "
-            f"{n_columns - 1}"
-            + (" or a column name." if column_names is not None else ".")
+            f"{n_columns - 1}{names}. Rename other nodes with networkx.relabel_nodes or "
+            'networkx.convert_node_labels_to_integers(graph, ordering="sorted").'
         )
     return j
 
@@ -254,7 +255,7 @@ def _warn_absent(absent: list[int], column_names) -> None:
             f"columns {shown} are not nodes of the graph and are modelled as independent "
             "of all others; add them with graph.add_node to silence this warning.",
             UserWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
 
 

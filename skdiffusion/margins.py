@@ -47,6 +47,10 @@ class Standardization:
         """Standardised rows."""
         return (X - self.mean) / self.scale
 
+    def forward_training(self, X: np.ndarray) -> np.ndarray:
+        """Standardised training rows, constant columns free of rounding noise."""
+        return np.where(self.constant, 0.0, self.forward(X))
+
     def inverse(self, Z: np.ndarray) -> np.ndarray:
         """Rows in data units."""
         return self.mean + self.scale * Z

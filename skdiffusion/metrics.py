@@ -8,7 +8,7 @@ import copy
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from ._validation import check_integer, check_weight
 
@@ -86,11 +86,12 @@ def paired_difference(log_density, other, sample_weight=None) -> PairedDifferenc
     -------
     PairedDifference
     """
-    difference = check_array(log_density, ensure_2d=False, dtype=float)
-    difference = difference - check_array(other, ensure_2d=False, dtype=float)
+    difference = np.subtract(*_same_rows(log_density, other))
     weight = check_weight(sample_weight, difference)
     weight = weight / weight.sum()
     mean = float(weight @ difference)
+    if np.isinf(mean):
+        return PairedDifference(mean, np.nan)
     n = (weight > 0).sum()
     variance = (weight**2) @ (difference - mean) ** 2 * n / max(n - 1, 1)
     return PairedDifference(mean, float(np.sqrt(variance)))
@@ -113,8 +114,24 @@ def total_variation(log_density, other) -> float:
     float
         In [0, 1].
     """
-    log_ratio = np.minimum(np.asarray(other) - np.asarray(log_density), 0)
+    log_density, other = _same_rows(log_density, other)
+    log_ratio = np.minimum(other - log_density, 0)
     return float(np.mean(-np.expm1(log_ratio)))
+
+
+def _same_rows(log_density, other) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays of one shape (n_samples,); an estimate may be -inf, never NaN."""
+    log_density, other = np.asarray(log_density, float), np.asarray(other, float)
+    if log_density.ndim != 1 or log_density.shape != other.shape:
+        raise ValueError(
+            "log_density and other must be one-dimensional and of equal length, got "
+            f"shapes {log_density.shape} and {other.shape}."
+        )
+    if not (np.isfinite(log_density).all() and (other < np.inf).all()):
+        raise ValueError(
+            "log_density must be finite, and other finite or -inf; found NaN or infinity."
+        )
+    return log_density, other
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._torch import to_numpy
+from ._torch import TRAINING_DTYPE, to_numpy, to_tensor
 from .denoisers import Denoiser
 from .graphs import Block
 from .whitening import regress
@@ -75,6 +75,8 @@ class ConditionalNetwork(Denoiser):
         Number of residual blocks of two layers.
     dropout : float
         Share of hidden units dropped in training.
+    context_size : int, default=None
+        Size to which contexts are padded; None is the size of the largest.
 
     Notes
     -----
@@ -86,7 +88,15 @@ class ConditionalNetwork(Denoiser):
     """
 
     def __init__(
-        self, columns, contexts, *, t_min, hidden_size=64, n_layers=2, dropout=0.0
+        self,
+        columns,
+        contexts,
+        *,
+        t_min,
+        hidden_size=64,
+        n_layers=2,
+        dropout=0.0,
+        context_size=None,
     ):
         super().__init__()
         self.columns = tuple(columns)
@@ -95,7 +105,7 @@ class ConditionalNetwork(Denoiser):
         self.n_layers = n_layers
         self.dropout = dropout
         k, H, L = len(self.columns), hidden_size, n_layers
-        C = max(map(len, self.contexts))
+        C = max(map(len, self.contexts)) if context_size is None else context_size
         self._add_constants(k, C)
         shapes = {
             "w_own": (k, 1, H),
@@ -146,6 +156,7 @@ class ConditionalNetwork(Denoiser):
             "hidden_size": self.w_out.shape[1],
             "n_layers": self.n_layers,
             "dropout": self.dropout,
+            "context_size": self.coef.shape[1],
         }
 
     def _add_constants(self, k: int, C: int) -> None:
@@ -153,6 +164,7 @@ class ConditionalNetwork(Denoiser):
         padded = [(*c, *([-1] * (C - len(c)))) for c in self.contexts]
         index = torch.tensor(padded, dtype=torch.long).reshape(k, C)
         self.register_buffer("context_index", index)
+        self.colours = torch.ones(1, k)
         self.register_buffer("coef", torch.zeros(k, C, 1))
         self.register_buffer("intercept", torch.zeros(k))
         self.register_buffer("scale", torch.ones(k))
@@ -201,15 +213,8 @@ class ConditionalNetwork(Denoiser):
         keep = [self.columns.index(j) for j in columns]
         contexts = [self.contexts[i] for i in keep]
         part = ConditionalNetwork(columns, contexts, **self._options()).to(self.w_out)
-        C = part.context_index.shape[1]
-        for name, value in self.state_dict().items():
-            value = value[keep]
-            if name == "context_index" or name in ("coef", "w_context"):
-                value = value[:, :C]
-            elif name in ("context_low", "context_high"):
-                value = value[:, :, :C]
-            getattr(part, name).data = value
-        return part.train(self.training)
+        part.load_state_dict({name: x[keep] for name, x in self.state_dict().items()})
+        return part.train(self.training).requires_grad_(self.w_out.requires_grad)
 
     def gather(self, z: Tensor) -> Tensor:
         """Context of every column, shape (k, n, C), padded with zeros."""
@@ -269,7 +274,14 @@ class ConditionalNetwork(Denoiser):
 
 
 def initial_networks(
-    blocks: Sequence[Block], Z, weight, generator: torch.Generator, **options
+    blocks: Sequence[Block],
+    Z,
+    weight,
+    generator: torch.Generator,
+    *,
+    t_min: float,
+    hidden_size: int,
+    **options,
 ) -> list[ConditionalNetwork]:
     """Untrained networks for one-column blocks: the linear Gaussian network on them.
 
@@ -283,21 +295,23 @@ def initial_networks(
         Positive weights.
     generator : torch.Generator
         Source of the hidden weights.
-    **options
+    t_min, hidden_size, **options
         Keyword arguments of `ConditionalNetwork`.
     """
     networks = []
-    z = torch.tensor(Z, dtype=torch.float32)
+    z = to_tensor(Z, dtype=TRAINING_DTYPE)
     # the flow spreads a column of scale sin(t_min) to the noise floor tan(t_min)
-    constant_scale = math.sin(options["t_min"])
-    for bucket in bucket_by_context(blocks, options["hidden_size"]):
+    constant_scale = math.sin(t_min)
+    for bucket in bucket_by_context(blocks, hidden_size):
         contexts = [block.context for block in bucket]
         columns = [block.columns[0] for block in bucket]
         regressions = [
             regress(Z[:, j], Z[:, list(context)], weight, constant_scale=constant_scale)
             for j, context in zip(columns, contexts, strict=True)
         ]
-        network = ConditionalNetwork(columns, contexts, **options)
+        network = ConditionalNetwork(
+            columns, contexts, t_min=t_min, hidden_size=hidden_size, **options
+        )
         networks.append(network.initialize(generator).calibrate(regressions, z))
     return networks
 

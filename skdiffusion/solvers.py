@@ -42,7 +42,6 @@ def advance(y: State, dt: Tensor, weights, slopes: list[State]) -> State:
     return y
 
 
-HEUN = RungeKutta(a=((), (1.0,)), b=(1 / 2, 1 / 2), c=(0.0, 1.0), order=2)
 # Ralston's method has the least error bound among those of three stages; along the
 # probability flow its error was a tenth of Kutta's.
 RALSTON3 = RungeKutta(
@@ -50,12 +49,6 @@ RALSTON3 = RungeKutta(
     b=(2 / 9, 1 / 3, 4 / 9),
     c=(0.0, 1 / 2, 3 / 4),
     order=3,
-)
-RK4 = RungeKutta(
-    a=((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)),
-    b=(1 / 6, 1 / 3, 1 / 3, 1 / 6),
-    c=(0.0, 1 / 2, 1 / 2, 1.0),
-    order=4,
 )
 
 

@@ -35,10 +35,20 @@ STEPS_PER_ROW_WITHOUT_SPLIT = 2
 
 @dataclass(frozen=True)
 class Rows:
-    """Standardised rows with their weights, which average to one."""
+    """Standardised rows.
+
+    Attributes
+    ----------
+    z : Tensor of shape (n_samples, n_features)
+    weight : Tensor of shape (n_samples,)
+        Average to one.
+    log_derivative : Tensor of shape (n_samples,)
+        Logarithm of |dz/dx|, which takes log-densities to the units of the data.
+    """
 
     z: Tensor
     weight: Tensor
+    log_derivative: Tensor
 
     def __len__(self) -> int:
         return len(self.z)
@@ -46,7 +56,7 @@ class Rows:
     def take(self, i: Tensor) -> "Rows":
         """Some of the rows, with weights that average to one again."""
         weight = self.weight[i]
-        return Rows(self.z[i], weight / weight.mean())
+        return Rows(self.z[i], weight / weight.mean(), self.log_derivative[i])
 
 
 @dataclass(frozen=True)
@@ -71,10 +81,13 @@ class Record:
     loss_curve : list of float
         Denoising loss of every step, averaged over columns.
     validation_scores : list of float
-        Held-out mean log-density in standardised nats: before training and at every
+        Held-out mean log-density in nats and data units: before training and at every
         check.
+    max_iter : int
+        Number of steps planned.
     """
 
+    max_iter: int
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
 
@@ -148,10 +161,9 @@ class BestStates:
         return self.mean_log_density(scores)
 
     def mean_log_density(self, scores: list[Tensor]) -> float:
-        """Weighted mean over the held-out rows of the sum over all columns."""
-        return float(sum((self.held_out.weight @ s).sum() for s in scores)) / len(
-            self.held_out
-        )
+        """Weighted mean over the held-out rows, in nats and data units."""
+        total = sum(score.sum(1) for score in scores) + self.held_out.log_derivative
+        return float((self.held_out.weight * total).mean())
 
 
 def learning_rate_factor(step: int, max_iter: int) -> float:
@@ -203,7 +215,7 @@ class Trainer:
         self.networks = torch.nn.ModuleList(networks).train()
         self.rows, self.held_out = rows, held_out
         self.options, self.generator = options, generator
-        self.t_min, self.record = networks[0].t_min, Record()
+        self.t_min, self.record = networks[0].t_min, Record(options.max_iter)
         self.average = average_of(networks)
         self.optimizer = torch.optim.AdamW(
             self.networks.parameters(),
@@ -319,7 +331,7 @@ def split(rows: Rows, fraction: float, generator: torch.Generator) -> tuple[Rows
 def _draw(rows: Rows, batch_size: int, generator: torch.Generator) -> Rows:
     device = rows.z.device
     i = torch.randint(len(rows), (batch_size,), generator=generator, device=device)
-    return Rows(rows.z[i], rows.weight[i])
+    return Rows(rows.z[i], rows.weight[i], rows.log_derivative[i])
 
 
 def _check_finite(loss: float, step: int) -> None:

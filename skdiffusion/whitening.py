@@ -59,19 +59,19 @@ def regress(
     context : ndarray of shape (n_samples, n_context)
         Standardised columns of its context, possibly none.
     sample_weight : ndarray of shape (n_samples,)
-        Positive weights.
+        Positive weights that average to one.
     constant_scale : float
         Scale given to a column without any variation.
     """
     if np.ptp(z) == 0:
         coef = np.zeros(context.shape[1])
         return Regression(coef, float(z[0]), constant_scale, determined=True)
-    weight = sample_weight / sample_weight.mean()
     if context.shape[1] == 0:
-        mean = np.average(z, weights=weight)
-        error = np.average((z - mean) ** 2, weights=weight)
+        mean = np.average(z, weights=sample_weight)
+        error = np.average((z - mean) ** 2, weights=sample_weight)
         return _regression(np.zeros(0), mean, error)
-    ridge = RidgeCV(alphas=np.logspace(-4, 4, 9)).fit(context, z, sample_weight=weight)
+    ridge = RidgeCV(alphas=np.logspace(-4, 4, 9))
+    ridge.fit(context, z, sample_weight=sample_weight)
     return _regression(ridge.coef_, ridge.intercept_, -ridge.best_score_)
 
 

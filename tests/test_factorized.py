@@ -13,7 +13,7 @@ import torch
 from sklearn.base import clone
 from sklearn.neighbors import KernelDensity
 
-from skdiffusion import FactorizedDiffusionDensity
+from skdiffusion import FactorizedDiffusionDensity, training
 from skdiffusion.datasets import (
     make_heavy_tails,
     make_nonlinear_chain,
@@ -270,8 +270,56 @@ def test_warm_start_continues(chain):
     first = estimator.validation_scores_
     estimator.fit(chain.data)
     assert estimator.validation_scores_[0] > first[0] + 0.1
-    with pytest.raises(ValueError, match="warm_start=True needs"):
-        estimator.set_params(graph=nx.path_graph(3)).fit(chain.data)
+    before = estimator.score_samples(chain.data)
+    estimator.set_params(graph=nx.path_graph(3), hidden_size=8)
+    with pytest.raises(ValueError, match="graph, hidden_size changed"):
+        estimator.fit(chain.data)
+    np.testing.assert_array_equal(estimator.score_samples(chain.data), before)
+
+
+def test_warm_start_holds_out_the_same_rows(chain, monkeypatch):
+    """Catches a second fit judged on rows the first was trained on."""
+    splits = []
+    split = training.split
+
+    def remember(rows, fraction, generator):
+        parts = split(rows, fraction, generator)
+        splits.append(parts[1].z)
+        return parts
+
+    monkeypatch.setattr(training, "split", remember)
+    estimator = FactorizedDiffusionDensity(warm_start=True, max_iter=2, random_state=0)
+    estimator.fit(chain.data).fit(chain.data)
+    assert torch.equal(*splits)
+
+
+def test_failed_fit_leaves_the_previous_model(chain, monkeypatch):
+    """Catches new scales beside old weights."""
+    estimator = FactorizedDiffusionDensity(max_iter=2, random_state=0).fit(chain.data)
+    before = estimator.score_samples(chain.data)
+
+    def interrupt(self, step):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Trainer, "_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(1000 * chain.data)
+    np.testing.assert_array_equal(estimator.score_samples(chain.data), before)
+
+
+def test_steps_are_checked_when_scoring(chain):
+    estimator = FactorizedDiffusionDensity(max_iter=2, random_state=0).fit(chain.data)
+    with pytest.raises(ValueError, match="n_steps must be at least 1"):
+        estimator.set_params(n_steps=0).score_samples(chain.data)
+
+
+def test_rounding_noise_is_a_constant_column(chain):
+    X = chain.data.copy()
+    X[:, 1] = np.where(np.arange(len(X)) % 2, 0.1, np.nextafter(0.1, 1))
+    with pytest.warns(UserWarning, match="constant"):
+        estimator = FactorizedDiffusionDensity(max_iter=2, random_state=0).fit(X)
+    spread = estimator.sample(2000, random_state=0)[:, 1].std()
+    assert spread == pytest.approx(estimator.noise_floor, rel=0.05)
 
 
 def test_pickle_and_joblib_keep_every_bit(fitted, chain, tmp_path):

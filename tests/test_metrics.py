@@ -59,3 +59,15 @@ def test_weights_are_respected_by_the_scorer():
     found = mean_log_density(kde, X, sample_weight=[3, 1])
     expected = np.average(kde.score_samples(X), weights=[3, 1])
     assert found == pytest.approx(expected)
+
+
+def test_rows_must_match():
+    with pytest.raises(ValueError, match="equal length"):
+        paired_difference(np.zeros(5), np.ones(1))
+    with pytest.raises(ValueError, match="NaN"):
+        paired_difference(np.zeros(2), np.array([0.0, np.nan]))
+
+
+def test_density_zero_is_infinitely_far():
+    assert paired_difference(np.zeros(2), np.array([0.0, -np.inf])).mean == np.inf
+    assert total_variation(np.zeros(2), np.array([0.0, -np.inf])) == 0.5

@@ -18,7 +18,6 @@ def test_fused_divergence_is_that_of_automatic_differentiation(network, rows):
     code = network.encode(rows)
     r, _ = network.to_own(rows)
     v, divergence = network.velocity_and_divergence(r, T, code)
-    network.colours = torch.ones(1, 4)
     expected_v, expected = Denoiser.velocity_and_divergence(network, r, T, code)
     torch.testing.assert_close(v, expected_v)
     torch.testing.assert_close(divergence, expected)

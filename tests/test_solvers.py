@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from skdiffusion.solvers import HEUN, RALSTON3, RK4, integrate
+from skdiffusion.solvers import RALSTON3, integrate
 
 
 def error_with(method, n_steps):
@@ -14,11 +14,10 @@ def error_with(method, n_steps):
     return abs(y.item() - math.exp(-2))
 
 
-@pytest.mark.parametrize("method", [HEUN, RALSTON3, RK4])
-def test_error_falls_at_the_order_of_the_method(method):
-    """Catches a wrong coefficient in a tableau."""
-    order = math.log2(error_with(method, 80) / error_with(method, 160))
-    assert order == pytest.approx(method.order, abs=0.1)
+def test_error_falls_at_the_order_of_the_method():
+    """Catches a wrong coefficient in the tableau."""
+    order = math.log2(error_with(RALSTON3, 80) / error_with(RALSTON3, 160))
+    assert order == pytest.approx(RALSTON3.order, abs=0.1)
 
 
 def test_component_that_is_not_read_is_a_running_integral():
@@ -34,6 +33,6 @@ def test_decreasing_grid_goes_back():
     grid = torch.linspace(0, 1, 41, dtype=torch.float64)
     start = (torch.tensor(0.3, dtype=torch.float64),)
     slope = lambda t, y: (torch.cos(y[0]) * t,)
-    there = integrate(slope, start, grid, RK4)
-    back = integrate(slope, there, grid.flip(0), RK4)
-    assert back[0].item() == pytest.approx(0.3, abs=1e-7)
+    there = integrate(slope, start, grid, RALSTON3)
+    back = integrate(slope, there, grid.flip(0), RALSTON3)
+    assert back[0].item() == pytest.approx(0.3, abs=1e-6)

@@ -39,7 +39,7 @@ def make_networks(Z, graph=None):
 
 def make_rows(Z):
     z = torch.tensor(Z, dtype=torch.float32)
-    return Rows(z, torch.ones(len(z)))
+    return Rows(z, torch.ones(len(z)), torch.zeros(len(z)))
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_rows_without_weight_have_no_influence_on_the_loss(table, generator):
     network = make_networks(table)[0]
     rows = make_rows(table)
     rows.weight[100:] = 0
-    spoilt = Rows(rows.z.clone(), rows.weight)
+    spoilt = replace(rows, z=rows.z.clone())
     spoilt.z[100:] = 50
     losses = [
         velocity_loss(network, r, 0.03, torch.Generator().manual_seed(1))
@@ -151,9 +151,10 @@ def test_few_rows_are_all_trained_on_for_a_few_steps(table):
 
 def test_split_is_disjoint_and_complete(generator):
     z = torch.arange(200.0).unsqueeze(1)
-    kept, held_out = split(Rows(z, torch.ones(200)), 0.3, generator)
+    kept, held_out = split(Rows(z, torch.ones(200), z[:, 0]), 0.3, generator)
     assert (len(kept), len(held_out)) == (140, 60)
     assert torch.equal(torch.cat([kept.z, held_out.z]).sort(0).values, z)
+    assert torch.equal(kept.log_derivative, kept.z[:, 0])
 
 
 def test_learning_rate_rises_stays_and_falls_to_zero():

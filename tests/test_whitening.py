@@ -30,7 +30,8 @@ def test_weights_choose_the_rows():
     slope = np.where(np.arange(400) < 200, 1.0, -1.0)
     z = slope * context[:, 0]
     weight = np.where(np.arange(400) < 200, 1.0, 1e-9)
-    assert regress(z, context, weight).coef[0] == pytest.approx(1.0, abs=0.01)
+    fit = regress(z, context, weight / weight.mean())
+    assert fit.coef[0] == pytest.approx(1.0, abs=0.01)
 
 
 def test_duplicated_column_is_determined_and_keeps_a_floor():

@@ -56,7 +56,8 @@ def make_lattice(n_samples=1000, *, n_rows=3, n_columns=3, random_state=None) ->
     Notes
     -----
     Rows are drawn exactly on the grid, by backward sampling through the tables, and
-    then moved by 40 sweeps of the Metropolis algorithm, whose law is the exact one.
+    then moved by 40 sweeps of the Metropolis algorithm, which leaves the exact law
+    unchanged and takes the rows off the grid.
     """
     check_integer("n_samples", n_samples, low=1)
     check_integer("n_rows", n_rows, low=1)
