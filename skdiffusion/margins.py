@@ -37,7 +37,9 @@ class Standardization:
         mean = np.average(X, axis=0, weights=sample_weight)
         size = np.abs(X - mean).max(axis=0)
         rounding = 10 * np.finfo(float).eps * np.abs(X).max(axis=0)
-        constant = (size <= rounding) | (size < np.finfo(float).tiny)
+        # the range, not the deviation: the mean itself carries rounding errors
+        spread = np.ptp(X, axis=0)
+        constant = (spread <= rounding) | (spread < np.finfo(float).tiny)
         size = np.where(constant, 1.0, size)
         variance = np.average(((X - mean) / size) ** 2, axis=0, weights=sample_weight)
         scale = np.where(constant, 1.0, size * np.sqrt(variance))

@@ -13,7 +13,8 @@ FLOORS = [
     {"denoisers"},
     {"networks", "flow"},
     {"training"},
-    {"datasets", "metrics", "_base"},
+    {"datasets", "metrics"},
+    {"_base"},
     {"_factorized"},
     {"__init__"},
 ]
