@@ -45,8 +45,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         Standard deviation of the normal noise left in the density, relative to the
         scale of a column given its context. Smaller values resolve finer detail and
         cost accuracy elsewhere.
-    n_steps : int, default=20
-        Number of steps of the third-order solver of the probability flow, in
+    n_steps : int, default=16
+        Number of steps of the fourth-order solver of the probability flow, in
         `score_samples` and `sample`; may be changed after fit. The user guide lists the
         error measured with the default; :func:`skdiffusion.metrics.integration_error`
         measures it on your rows.
@@ -63,8 +63,9 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column the weights with the best
         held-out log-likelihood and stop when no column improves. With fewer than 50
-        rows nothing is held out: training then takes 2 steps for each row, which stays
-        near the linear Gaussian network it starts from.
+        rows no part could be held out that tells progress from overfitting: nothing is
+        trained then, and the density is the linear Gaussian network on the graph. With
+        False all rows are trained on for `max_iter` steps.
     validation_fraction : float, default=0.2
         Share of rows held out: at most 2000 rows and, of few rows, at least 50 or a
         quarter of all.
@@ -163,7 +164,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         n_layers=2,
         dropout=0.0,
         noise_floor=0.03,
-        n_steps=20,
+        n_steps=16,
         learning_rate_init=5e-3,
         weight_decay=1e-2,
         batch_size=512,

@@ -47,7 +47,7 @@ def check_boolean(name: str, value) -> None:
 
 
 def check_weight(sample_weight, X: np.ndarray) -> np.ndarray:
-    """Weights of the rows as float64, ones for None.
+    """Weights of the rows as float64, the largest one; ones for None.
 
     Parameters
     ----------
@@ -75,4 +75,4 @@ def check_weight(sample_weight, X: np.ndarray) -> np.ndarray:
         )
     if not (weight > 0).any():
         raise ValueError("sample_weight is zero for all rows; at least one must count.")
-    return weight
+    return weight / weight.max()

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .denoisers import Denoiser
 from .process import time_grid
-from .solvers import RALSTON3, RungeKutta, integrate
+from .solvers import THREE_EIGHTHS, RungeKutta, integrate
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -35,7 +35,7 @@ class Path:
 
     t_min: float
     n_steps: int
-    method: RungeKutta = RALSTON3
+    method: RungeKutta = THREE_EIGHTHS
 
     def grid(self, like: Tensor) -> Tensor:
         """Times from t_min to pi/2 with the dtype and device of a tensor."""

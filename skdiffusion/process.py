@@ -69,13 +69,13 @@ def noise_floor(t_min: float) -> float:
 
 
 def time_grid(t_min: float, n_steps: int, *, like: Tensor) -> Tensor:
-    """Times from t_min to pi/2, shape (n_steps + 1,), spaced evenly in their cube root.
+    """Times from t_min to pi/2, shape (n_steps + 1,), evenly spaced in their fourth root.
 
     The flow bends most at small times, where this spacing is finest. Of the powers
     tried it had the least error over smooth, separated and tied data together.
     """
-    ends = (t_min ** (1 / 3), T_MAX ** (1 / 3))
-    return torch.linspace(*ends, n_steps + 1, dtype=like.dtype, device=like.device) ** 3
+    ends = (t_min ** (1 / 4), T_MAX ** (1 / 4))
+    return torch.linspace(*ends, n_steps + 1, dtype=like.dtype, device=like.device) ** 4
 
 
 def stratified_times(n: int, t_min: float, *, generator, like: Tensor) -> Tensor:

@@ -50,3 +50,9 @@ def test_huge_values_do_not_overflow():
     margins = Standardization.fit(X, np.ones(20))
     assert np.isfinite(margins.scale).all()
     np.testing.assert_allclose(margins.forward(X).std(), 1)
+
+
+def test_gradient_follows_the_chain_rule(rows):
+    margins = Standardization.fit(rows, np.ones(50))
+    gradient = margins.pull_back_gradient(rows, np.ones((50, 3)))
+    np.testing.assert_allclose(gradient, 1 / rows.std(axis=0) * np.ones((50, 3)))

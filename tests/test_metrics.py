@@ -20,6 +20,12 @@ def test_paired_difference_estimates_a_known_divergence():
     assert difference.standard_error == pytest.approx(0.5 / 200, rel=0.05)
 
 
+def test_standard_error_is_that_of_a_mean():
+    a = standard_normal(7, 1)[:, 0]
+    found = paired_difference(a, np.zeros(7))
+    assert found.standard_error == pytest.approx(a.std(ddof=1) / np.sqrt(7))
+
+
 def test_weights_of_a_paired_difference_count_rows():
     a, b = standard_normal(30, 1)[:, 0], standard_normal(30, 1, seed=1)[:, 0]
     weight = np.r_[np.ones(20), np.zeros(10)]
@@ -45,6 +51,18 @@ def test_integration_error_falls_with_steps_and_leaves_the_estimator_alone(fitte
     fitted.set_params(n_steps=n_steps)
     assert coarse.rms > 5 * fine.rms > 0
     assert coarse.largest >= coarse.rms
+
+
+def test_integration_error_compares_with_the_finer_grid(fitted, chain):
+    X = chain.data[:30]
+    steps = fitted.n_steps
+    coarse = fitted.set_params(n_steps=3).score_samples(X)
+    found = integration_error(fitted, X)
+    difference = coarse - fitted.set_params(n_steps=30).score_samples(X)
+    fitted.set_params(n_steps=steps)
+    assert found.mean_per_column == pytest.approx(difference.mean() / 3)
+    assert found.rms == pytest.approx(np.sqrt((difference**2).mean()))
+    assert found.largest == pytest.approx(np.abs(difference).max())
 
 
 def test_integration_error_needs_steps():

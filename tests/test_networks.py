@@ -110,3 +110,12 @@ def test_inactive_column_keeps_zero_velocity(network, rows):
     assert (v[:, 2] == 0).all()
     assert (divergence[:, 2] == 0).all()
     assert network.engines()[2] == "linear Gaussian"
+
+
+def test_dropout_acts_in_training_only(network, rows):
+    network.dropout = 0.5
+    code = network.encode(rows)
+    steady = network.velocity(rows, T, code)
+    assert torch.equal(steady, network.velocity(rows, T, code))
+    network.train()
+    assert not torch.allclose(steady, network.velocity(rows, T, code))

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from skdiffusion.solvers import RALSTON3, integrate
+from skdiffusion.solvers import THREE_EIGHTHS, integrate
 
 
 def error_with(method, n_steps):
@@ -16,15 +16,15 @@ def error_with(method, n_steps):
 
 def test_error_falls_at_the_order_of_the_method():
     """Catches a wrong coefficient in the tableau."""
-    order = math.log2(error_with(RALSTON3, 80) / error_with(RALSTON3, 160))
-    assert order == pytest.approx(RALSTON3.order, abs=0.1)
+    order = math.log2(error_with(THREE_EIGHTHS, 80) / error_with(THREE_EIGHTHS, 160))
+    assert order == pytest.approx(THREE_EIGHTHS.order, abs=0.1)
 
 
 def test_component_that_is_not_read_is_a_running_integral():
     grid = torch.linspace(0, 1, 4, dtype=torch.float64)
     zero = torch.zeros((), dtype=torch.float64)
     _, integral = integrate(
-        lambda t, y: (torch.ones_like(t), t**2), (zero, zero), grid, RALSTON3
+        lambda t, y: (torch.ones_like(t), t**2), (zero, zero), grid, THREE_EIGHTHS
     )
     assert integral.item() == pytest.approx(1 / 3, abs=1e-12)
 
@@ -33,6 +33,6 @@ def test_decreasing_grid_goes_back():
     grid = torch.linspace(0, 1, 41, dtype=torch.float64)
     start = (torch.tensor(0.3, dtype=torch.float64),)
     slope = lambda t, y: (torch.cos(y[0]) * t,)
-    there = integrate(slope, start, grid, RALSTON3)
-    back = integrate(slope, there, grid.flip(0), RALSTON3)
+    there = integrate(slope, start, grid, THREE_EIGHTHS)
+    back = integrate(slope, there, grid.flip(0), THREE_EIGHTHS)
     assert back[0].item() == pytest.approx(0.3, abs=1e-6)

@@ -12,6 +12,7 @@ from skdiffusion.training import (
     Options,
     Rows,
     Trainer,
+    average_of,
     clearly_better,
     fit_networks,
     learning_rate_factor,
@@ -140,13 +141,109 @@ def test_without_held_out_rows_every_step_is_taken(table):
     assert record.validation_scores == []
 
 
-def test_few_rows_are_all_trained_on_for_a_few_steps(table):
-    few = table[:20]
-    _, record = fit_networks(
+def test_few_rows_keep_the_linear_gaussian_network(table):
+    """Catches training that nothing watches over."""
+    few = table[:49]
+    networks, record = fit_networks(
         make_networks(few), make_rows(few), OPTIONS, torch.Generator().manual_seed(1)
     )
-    assert len(record.loss_curve) == 40
-    assert record.validation_scores == []
+    assert (networks[0].w_out == 0).all()
+    assert record.loss_curve == record.validation_scores == []
+
+
+def test_average_follows_the_weights_as_its_decay_says(table):
+    """Catches a swapped decay: after two updates 9/11 of the second weights count."""
+    networks = make_networks(table)
+    average = average_of(networks)
+    bias = networks[0].b_out
+    for value in (1.0, 2.0):
+        bias.data.fill_(value)
+        average.update_parameters(torch.nn.ModuleList(networks))
+    expected = 1 + (1 - 2 / 11)
+    assert average.module[0].b_out[0].item() == pytest.approx(expected)
+
+
+def test_average_in_the_long_run_has_a_memory_of_two_hundred_steps(table):
+    networks = make_networks(table)
+    average = average_of(networks)
+    for step in range(5000):
+        networks[0].b_out.data.fill_(float(step))
+        average.update_parameters(torch.nn.ModuleList(networks))
+    lag = 4999 - average.module[0].b_out[0].item()
+    assert lag == pytest.approx(0.995 / 0.005, rel=0.01)
+
+
+def test_result_is_the_best_state_not_the_last(table):
+    """A learning rate that ruins the weights must not ruin the result."""
+    options = replace(OPTIONS, learning_rate_init=10.0, max_iter=60)
+    start = make_networks(table)
+    networks, record = fit_networks(
+        copy.deepcopy(start), make_rows(table), options, torch.Generator().manual_seed(1)
+    )
+    assert record.validation_scores[-1] < record.validation_scores[0] - 1
+    for kept, initial in zip(
+        networks[0].parameters(), start[0].parameters(), strict=True
+    ):
+        assert torch.equal(kept, initial)
+
+
+def test_without_held_out_rows_the_average_is_the_result(table, generator):
+    options = replace(OPTIONS, validation_fraction=0)
+    trainer = Trainer(make_networks(table), make_rows(table), None, options, generator)
+    result = trainer.run()
+    assert torch.equal(result[0].w_out, trainer.average.module[0].w_out)
+    assert not torch.equal(result[0].w_out, trainer.networks[0].w_out)
+
+
+def test_gain_must_exceed_tol():
+    old = torch.zeros(50, 1)
+    weight = torch.ones(50)
+    assert not clearly_better(old + 0.005, old, weight, 0.01).any()
+    assert clearly_better(old + 0.02, old, weight, 0.01).all()
+
+
+def test_gain_is_weighted():
+    """One heavy row that gains outweighs many light rows that lose."""
+    new, old = torch.full((40, 1), -0.1), torch.zeros(40, 1)
+    new[0] = 1.0
+    weight = torch.full((40,), 0.01)
+    weight[0] = 40 - 0.39
+    assert clearly_better(new, old, weight, 1e-4).all()
+    assert not clearly_better(new, old, torch.ones(40), 1e-4).any()
+
+
+def test_held_out_score_is_the_weighted_mean_in_data_units(table):
+    networks, rows = make_networks(table), make_rows(table)
+    rows.weight[:100] = 0
+    rows.weight[100:] = 2
+    rows.log_derivative[:] = 5
+    best = BestStates(networks, rows, tol=0)
+    half = BestStates(networks, make_rows(table[100:]), tol=0)
+    expected = half.mean_log_density(half.scores) + 5
+    assert best.mean_log_density(best.scores) == pytest.approx(expected, rel=1e-5)
+
+
+def test_times_of_the_loss_start_at_t_min(table, generator, monkeypatch):
+    network = make_networks(table)[0]
+    times = []
+    velocity = network.velocity
+    monkeypatch.setattr(
+        network, "velocity", lambda r, t, code: times.append(t) or velocity(r, t, code)
+    )
+    velocity_loss(network, make_rows(table), 0.03, generator)
+    assert 0.03 <= times[0].min() < 0.032
+
+
+def test_taken_rows_have_weights_that_average_to_one(table):
+    rows = make_rows(table)
+    rows.weight[:50] = 3
+    assert rows.take(torch.arange(60)).weight.mean().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("n", "expected"), [(100, 25), (200, 50), (400, 80)])
+def test_few_rows_hold_out_enough_to_judge_by(n, expected, generator):
+    rows = Rows(torch.zeros(n, 1), torch.ones(n), torch.zeros(n))
+    assert len(split(rows, 0.2, generator)[1]) == expected
 
 
 def test_split_is_disjoint_and_complete(generator):

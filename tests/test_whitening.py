@@ -46,3 +46,21 @@ def test_column_without_context_is_centred():
     fit = regress(z, np.zeros((100, 0)), np.ones(100))
     assert fit.intercept == pytest.approx(z.mean())
     assert fit.scale == pytest.approx(z.std())
+
+
+def test_scale_without_context_is_weighted():
+    z = np.r_[np.full(50, -1.0), np.full(50, 3.0)]
+    weight = np.r_[np.full(50, 1.5), np.full(50, 0.5)]
+    fit = regress(z, np.zeros((100, 0)), weight)
+    assert fit.intercept == pytest.approx(0.0)
+    assert fit.scale == pytest.approx(np.sqrt(3.0))
+
+
+def test_scale_leaves_the_row_itself_out():
+    """With a third as many columns as rows, training residuals are far too small."""
+    context = standard_normal(90, 30)
+    z = context.sum(axis=1) + standard_normal(90, 1, seed=1)[:, 0]
+    fit = regress(z, context, np.ones(90))
+    training_residual = (z - fit.intercept - context @ fit.coef).std()
+    assert training_residual < 0.9
+    assert 1.0 < fit.scale < 1.6
