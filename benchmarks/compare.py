@@ -163,12 +163,21 @@ def done_before(path):
 
 def main():
     """Parse the command line, measure, and write rows as they come."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tables", nargs="+", default=[*GENERATORS, *REAL])
-    parser.add_argument("--n-samples", nargs="+", type=int, default=[2000])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--output", type=Path, default=Path("compare.csv"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = [*GENERATORS, *REAL]
+    about = f"any of {', '.join(known)}, or CSV files with a header; default: all"
+    parser.add_argument("--tables", nargs="+", default=known, help=about)
+    about = "largest numbers of training rows; default: 2000"
+    parser.add_argument("--n-samples", nargs="+", type=int, default=[2000], help=about)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
+    about = "CSV file to be continued; default: compare.csv"
+    parser.add_argument("--output", type=Path, default=Path("compare.csv"), help=about)
     options = parser.parse_args()
+    unknown = [t for t in options.tables if t not in known and not Path(t).exists()]
+    if unknown:
+        parser.error(f"unknown tables {unknown}; choose from {known}, or name CSV files")
     done = done_before(options.output)
     with options.output.open("a", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)

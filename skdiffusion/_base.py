@@ -67,9 +67,11 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
             If a parameter, the graph, the rows or the weights cannot be used.
         """
         self._check_parameters()
+        columns = getattr(X, "columns", None)
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         weight = check_weight(sample_weight, X)
         X, weight = self._drop_rows_without_weight(X, weight)
+        self._refuse_integer_labels(columns)
         factorization = factorize(
             self.graph,
             X.shape[1],
@@ -189,6 +191,18 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
 
     def _fit_margins(self, X, weight, factorization) -> Standardization:
         return Standardization.fit(X, weight)
+
+    def _refuse_integer_labels(self, columns) -> None:
+        """Raise if graph nodes could mean labels as well as positions."""
+        if self.graph is None or columns is None or hasattr(self, "feature_names_in_"):
+            return
+        if list(columns) != list(range(len(columns))):
+            raise ValueError(
+                "the columns of X are not named by strings, so graph nodes would be read "
+                "as positions, not as the labels of X. Rename the columns with "
+                "X.columns = X.columns.astype(str) and use strings as nodes, or number "
+                "the columns 0, 1, ..."
+            )
 
     def _drop_rows_without_weight(self, X, weight):
         X, weight = X[weight > 0], weight[weight > 0]

@@ -14,7 +14,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     The joint density is written as a product of conditional densities,
     :math:`p(x) = \prod_j p(x_j \mid x_{context(j)})`, in the way the graph says. Every
     factor is a diffusion model with its own small network; all train together.
-    `score_samples` is an exact, normalised log-density, and `sample` draws from it.
+    `score_samples` is a normalised log-density, exact up to the error of a solver that
+    can be measured, and `sample` draws from the same density.
 
     What this gains is the rate: with diffusion models suited to the factorization, the
     total variation distance to a density of smoothness :math:`\beta` falls like
@@ -30,11 +31,11 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         field: a column is independent of all others given its neighbours; a graph that
         is not chordal is completed to one. None lets every column depend on all
         columns before it. Nodes are the positions of the columns or, for a DataFrame,
-        their names. Columns that are not nodes are independent of the others, with a
-        warning.
+        their names if these are strings. Columns that are not nodes are independent of
+        the others, with a warning.
     max_factor_size : int or None, default=12
         Largest number of columns in one factor of `graph`. A graph with larger factors
-        is refused. None sets no limit.
+        is refused. None sets no limit. It does not apply to ``graph=None``.
     hidden_size : int, default=64
         Width of the network of one column.
     n_layers : int, default=2
@@ -97,9 +98,13 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         of the linear Gaussian network.
     validation_scores_ : list of float
         Held-out mean log-density in nats per row in data units, before training and at
-        every check; empty without held-out rows.
+        every check; empty without held-out rows. These are scores of the current
+        weights; fitted are the best weights of each column.
+    best_validation_score_ : float or None
+        Held-out mean log-density of the weights that were kept.
     n_iter_ : int
-        Number of optimisation steps taken.
+        Number of optimisation steps taken in the last call of fit; 0 for fewer than 50
+        rows.
     noise_floor_ : float
         Noise floor of the fitted density.
     margins_ : Standardization
@@ -263,6 +268,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         networks, record = fit_networks(
             networks, rows, self._options(), training, self._report
         )
+        if self.verbose:
+            print(self._summary(record))  # noqa: T201
         return self._fitted(networks, record, factorization)
 
     def _initial_networks(self, Z, weight, factorization, generator) -> list:
@@ -299,6 +306,16 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
             loss = record.loss_curve[-1]
             print(f"step {step} of {record.max_iter}: loss {loss:.4f}{score}")  # noqa: T201
 
+    def _summary(self, record: Record) -> str:
+        n_iter = len(record.loss_curve)
+        if n_iter == 0:
+            return "too few rows to hold out: untrained, linear Gaussian network"
+        if record.best_validation_score is None:
+            return f"took all {n_iter} steps without held-out rows"
+        reason = "max_iter reached" if n_iter == record.max_iter else "no improvement"
+        score = record.best_validation_score
+        return f"stopped at step {n_iter} ({reason}): kept weights score {score:.4f}"
+
     def _fitted(self, networks, record: Record, factorization) -> dict:
         """Fitted attributes as plain arrays and numbers."""
         engines = {(j,): engine for n in networks for j, engine in n.engines().items()}
@@ -308,6 +325,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
             "factorization_": factorization.with_engines(engines),
             "loss_curve_": record.loss_curve,
             "validation_scores_": record.validation_scores,
+            "best_validation_score_": record.best_validation_score,
             "n_iter_": len(record.loss_curve),
         }
 

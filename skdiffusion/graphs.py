@@ -16,6 +16,7 @@ where the context of a block holds only columns of earlier blocks:
 This module does not know torch, data or densities.
 """
 
+import difflib
 import operator
 import warnings
 from dataclasses import dataclass, replace
@@ -166,7 +167,6 @@ def factorize(
         )
     _check_kind(graph)
     graph = _on_positions(graph, n_columns, column_names)
-    _check_structure(graph, labels)
     if graph.is_directed():
         contexts = {
             j: tuple(sorted(graph.predecessors(j)))
@@ -210,10 +210,11 @@ def _on_positions(graph, n_columns: int, column_names):
                 "column either by its name or by its position, not by both."
             )
         seen[j] = node
-    _warn_absent(sorted(set(range(n_columns)) - set(seen)), column_names)
     moved = nx.DiGraph() if graph.is_directed() else nx.Graph()
     moved.add_nodes_from(range(n_columns))
     moved.add_edges_from((position[u], position[v]) for u, v in graph.edges)
+    _check_structure(moved, range(n_columns) if column_names is None else column_names)
+    _warn_absent(sorted(set(range(n_columns)) - set(seen)), column_names)
     return moved
 
 
@@ -244,7 +245,13 @@ def _position_of_name(node: str, column_names) -> int:
         )
     names = list(column_names)
     if node not in names:
-        raise ValueError(f"graph node {node!r} is not a column; the columns are {names}.")
+        near = difflib.get_close_matches(node, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else ""
+        shown = names if len(names) <= 10 else [*names[:10], "..."]
+        raise ValueError(
+            f"graph node {node!r} is not a column; {hint or f'the columns are {shown}.'} "
+            "Rename nodes with networkx.relabel_nodes."
+        )
     return names.index(node)
 
 
@@ -269,7 +276,7 @@ def _check_structure(graph, labels) -> None:
         )
     if graph.is_directed() and not nx.is_directed_acyclic_graph(graph):
         cycle = [u for u, _ in nx.find_cycle(graph)]
-        path = " -> ".join(labels[j] for j in [*cycle, cycle[0]])
+        path = " -> ".join(repr(labels[j]) for j in [*cycle, cycle[0]])
         raise ValueError(
             f"graph has the directed cycle {path}; a Bayesian network must be acyclic. "
             "Remove one of its edges, or pass an undirected networkx.Graph."

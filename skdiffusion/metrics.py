@@ -48,6 +48,11 @@ def mean_log_density(estimator, X, y=None, sample_weight=None) -> float:
     >>> search.best_params_
     {'bandwidth': 0.5}
     """
+    if not hasattr(estimator, "score_samples"):
+        raise TypeError(
+            f"{type(estimator).__name__} has no score_samples; expected a fitted density "
+            "estimator."
+        )
     log_density = np.asarray(estimator.score_samples(X))
     weight = check_weight(sample_weight, log_density)
     return float(np.average(log_density, weights=weight))
@@ -141,7 +146,8 @@ class IntegrationError:
     Attributes
     ----------
     mean_per_column : float
-        Mean difference divided by the number of columns, in nats.
+        Mean difference divided by the number of columns, in nats; positive if the
+        estimator scores too high.
     rms, largest : float
         Root mean square and largest absolute difference, in nats per row.
     """
@@ -161,7 +167,7 @@ def integration_error(estimator, X, *, factor=10) -> IntegrationError:
     X : array-like of shape (n_samples, n_features)
         Rows at which to compare.
     factor : int, default=10
-        How many times finer the reference grid is.
+        How many times finer the reference grid is; the cost grows with it.
 
     Returns
     -------

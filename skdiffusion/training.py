@@ -84,11 +84,14 @@ class Record:
         check.
     max_iter : int
         Number of steps planned.
+    best_validation_score : float or None
+        Held-out mean log-density of the weights that are kept.
     """
 
     max_iter: int
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
+    best_validation_score: float | None = None
 
 
 def velocity_loss(
@@ -231,6 +234,7 @@ class Trainer:
             self.best = BestStates(networks, held_out, options.tol)
             start = self.best.mean_log_density(self.best.scores)
             self.record.validation_scores.append(start)
+            self.record.best_validation_score = start
 
     def run(
         self, report: Callable[[int, Record], None] = lambda step, record: None
@@ -282,6 +286,8 @@ class Trainer:
             return
         score = self.best.update(list(self.average.module.eval()))
         self.record.validation_scores.append(score)
+        kept = self.best.mean_log_density(self.best.scores)
+        self.record.best_validation_score = kept
 
     def _has_stalled(self) -> bool:
         if self.best is None:

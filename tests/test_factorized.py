@@ -479,3 +479,13 @@ def test_sparse_matrix_is_refused():
 
     with pytest.raises(TypeError, match="[Ss]parse"):
         FactorizedDiffusionDensity().fit(csr_array(np.eye(4)))
+
+
+def test_integer_labels_are_refused_because_nodes_are_positions(chain):
+    frame = pd.DataFrame(chain.data, columns=[2, 0, 1])
+    with pytest.raises(ValueError, match=r"astype\(str\)"):
+        FactorizedDiffusionDensity(nx.path_graph(3)).fit(frame)
+
+
+def test_kept_weights_score_at_least_as_well_as_the_start(fitted):
+    assert fitted.best_validation_score_ >= fitted.validation_scores_[0]

@@ -127,3 +127,8 @@ def test_wrong_graph_is_refused_with_its_reason(graph, error, message):
 def test_names_on_an_array_point_to_set_output():
     with pytest.raises(ValueError, match="set_output"):
         factorize(nx.DiGraph([("a", "b")]), 2)
+
+
+def test_mistyped_name_gets_a_suggestion():
+    with pytest.raises(ValueError, match="did you mean 'height'"):
+        factorize(nx.Graph([("heigth", "b")]), 2, column_names=["height", "b"])
