@@ -257,10 +257,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     def _fit_model(self, Z, weight, log_derivative, factorization, random_state) -> dict:
         device = resolve_device(self.device)
         # both are drawn even if one is not used: a warm start then splits as before
-        initial, training = (
-            make_generator(random_state),
-            make_generator(random_state, device),
-        )
+        initial = make_generator(random_state)
+        training = make_generator(random_state, device)
         arrays = (Z, weight, log_derivative)
         rows = Rows(*(to_tensor(a, dtype=TRAINING_DTYPE, device=device) for a in arrays))
         networks = self._initial_networks(Z, weight, factorization, initial)

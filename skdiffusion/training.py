@@ -215,8 +215,7 @@ class Trainer:
         generator: torch.Generator,
     ):
         self.networks = torch.nn.ModuleList(networks).train()
-        self.rows, self.held_out = rows, held_out
-        self.options, self.generator = options, generator
+        self.rows, self.options, self.generator = rows, options, generator
         self.t_min, self.record = networks[0].t_min, Record(options.max_iter)
         self.average = average_of(networks)
         self.optimizer = torch.optim.AdamW(
@@ -232,9 +231,7 @@ class Trainer:
         self.best = None
         if held_out is not None:
             self.best = BestStates(networks, held_out, options.tol)
-            start = self.best.mean_log_density(self.best.scores)
-            self.record.validation_scores.append(start)
-            self.record.best_validation_score = start
+            self._keep_score(self.best.mean_log_density(self.best.scores))
 
     def run(
         self, report: Callable[[int, Record], None] = lambda step, record: None
@@ -284,8 +281,10 @@ class Trainer:
     def _check(self) -> None:
         if self.best is None:
             return
-        score = self.best.update(list(self.average.module.eval()))
-        self.record.validation_scores.append(score)
+        self._keep_score(self.best.update(list(self.average.module.eval())))
+
+    def _keep_score(self, current: float) -> None:
+        self.record.validation_scores.append(current)
         kept = self.best.mean_log_density(self.best.scores)
         self.record.best_validation_score = kept
 

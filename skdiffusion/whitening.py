@@ -38,10 +38,6 @@ class Regression:
     scale: float
     determined: bool
 
-    def residual(self, z: np.ndarray, context: np.ndarray) -> np.ndarray:
-        """Standardised residual of the column's values given their context."""
-        return (z - self.intercept - context @ self.coef) / self.scale
-
 
 def regress(
     z: np.ndarray,
