@@ -1,12 +1,19 @@
 """Density estimation with diffusion models that know how the columns depend.
 
-A scikit-learn-compatible estimator for the joint density of the columns of a table,
+scikit-learn-compatible estimators for the joint density of the columns of a table,
 with or without a networkx graph of their dependences.
 """
 
 from . import datasets, graphs, metrics
 from ._factorized import FactorizedDiffusionDensity
+from ._kernel import KernelScoreDensity
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["FactorizedDiffusionDensity", "datasets", "graphs", "metrics"]
+__all__ = [
+    "FactorizedDiffusionDensity",
+    "KernelScoreDensity",
+    "datasets",
+    "graphs",
+    "metrics",
+]

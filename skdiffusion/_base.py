@@ -25,7 +25,7 @@ from .process import stopping_time
 FORMAT_VERSION = 1
 CONSTANT_COLUMNS = (
     "columns {} are constant; their density is normal around the constant with standard "
-    "deviation noise_floor, in the units of the data."
+    "deviation {}, in the units of the data."
 )
 # floats a denoiser may hold at once in one intermediate result: 4 MiB in float64
 CHUNK_FLOATS = 2**19
@@ -41,8 +41,11 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
     A subclass implements `_check_parameters`, `_fit_model`, which returns its fitted
     attributes, among them `model_` (plain arrays), `noise_floor_` and `factorization_`,
     and `_build_denoisers`, which turns `model_` into denoisers. It has the parameters
-    `graph`, `max_factor_size`, `n_steps`, `device` and `random_state`.
+    `graph`, `max_factor_size`, `n_steps`, `device` and `random_state`. `_smoothing` names
+    the parameter that is the standard deviation of a constant column.
     """
+
+    _smoothing = "noise_floor"
 
     def fit(self, X, y=None, sample_weight=None):
         """Estimate the density of the rows of a table.
@@ -81,7 +84,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         margins = self._fit_margins(X, weight, factorization)
         if margins.constant.any():
             names = np.array(factorization.column_names)[margins.constant].tolist()
-            warnings.warn(CONSTANT_COLUMNS.format(names), UserWarning, stacklevel=2)
+            warnings.warn(CONSTANT_COLUMNS.format(names, self._smoothing), stacklevel=2)
         fitted = self._fit_model(
             margins.forward_training(X),
             weight / weight.mean(),

@@ -1,5 +1,6 @@
 """Checks of parameters and weights, with errors that say what to do."""
 
+import difflib
 import numbers
 
 import numpy as np
@@ -44,6 +45,17 @@ def check_boolean(name: str, value) -> None:
     """Raise unless `value` is True or False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def check_choice(name: str, value, choices, alternative: str = "") -> None:
+    """Raise unless `value` is one of some strings."""
+    if isinstance(value, str) and value in choices:
+        return
+    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    listed = ", ".join(map(repr, choices))
+    other = f" {alternative}" if alternative else ""
+    raise ValueError(f"{name} must be one of {listed}{other}, got {value!r}.{hint}")
 
 
 def check_weight(sample_weight, X: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from .denoisers import Denoiser
-from .process import time_grid
+from .process import T_MAX, time_grid
 from .solvers import THREE_EIGHTHS, RungeKutta, integrate
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -31,15 +31,19 @@ HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 @dataclass(frozen=True)
 class Path:
-    """Where the flow starts, how finely and how it is walked."""
+    """Where the flow starts and ends, how finely and how it is walked.
+
+    Where it ends, at t_max, the process counts as N(0, sin^2(t_max) I).
+    """
 
     t_min: float
     n_steps: int
     method: RungeKutta = THREE_EIGHTHS
+    t_max: float = T_MAX
 
     def grid(self, like: Tensor) -> Tensor:
-        """Times from t_min to pi/2 with the dtype and device of a tensor."""
-        return time_grid(self.t_min, self.n_steps, like=like)
+        """Times from t_min to t_max with the dtype and device of a tensor."""
+        return time_grid(self.t_min, self.n_steps, t_max=self.t_max, like=like)
 
 
 def log_density(denoisers: Sequence[Denoiser], z: Tensor, path: Path) -> Tensor:
@@ -75,7 +79,8 @@ def _log_density_of_own(denoiser: Denoiser, z: Tensor, path: Path) -> Tensor:
 
     start = (math.cos(path.t_min) * r, torch.zeros_like(r))
     end, divergence = integrate(slope, start, path.grid(z), path.method)
-    normal = -0.5 * end**2 - HALF_LOG_2PI
+    end = end / math.sin(path.t_max)
+    normal = -0.5 * end**2 - HALF_LOG_2PI - math.log(math.sin(path.t_max))
     return normal + divergence + math.log(math.cos(path.t_min)) + log_derivative
 
 
@@ -128,5 +133,6 @@ def _sample_own(denoiser: Denoiser, z: Tensor, noise: Tensor, path: Path) -> Ten
     def slope(t, state):
         return (denoiser.velocity(state[0], t, code),)
 
-    (r_t,) = integrate(slope, (noise,), path.grid(noise).flip(0), path.method)
+    start = (math.sin(path.t_max) * noise,)
+    (r_t,) = integrate(slope, start, path.grid(noise).flip(0), path.method)
     return denoiser.from_own(r_t / math.cos(path.t_min), z)

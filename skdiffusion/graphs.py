@@ -98,6 +98,11 @@ class Factorization:
         levels = range(max(depth.values()) + 1)
         return tuple(tuple(sorted(j for j in depth if depth[j] == k)) for k in levels)
 
+    def joined(self) -> "Factorization":
+        """One block of all columns, without context."""
+        columns = tuple(range(len(self.column_names)))
+        return replace(self, blocks=(Block(columns, ()),), source="one block")
+
     def with_engines(self, engines: dict[tuple[int, ...], str]) -> "Factorization":
         """Copy in which the blocks with the given columns carry another engine."""
         blocks = (

@@ -68,13 +68,16 @@ def noise_floor(t_min: float) -> float:
     return math.tan(t_min)
 
 
-def time_grid(t_min: float, n_steps: int, *, like: Tensor) -> Tensor:
-    """Times from t_min to pi/2, shape (n_steps + 1,), evenly spaced in their fourth root.
+def time_grid(
+    t_min: float, n_steps: int, *, t_max: float = T_MAX, like: Tensor
+) -> Tensor:
+    """Times from t_min to t_max, evenly spaced in their fourth root.
 
-    The flow bends most at small times, where this spacing is finest. Of the powers
-    tried it had the least error over smooth, separated and tied data together.
+    There are n_steps + 1 of them. The flow bends most at small times, where this
+    spacing is finest. Of the powers tried it had the least error over smooth,
+    separated and tied data together.
     """
-    ends = (t_min ** (1 / 4), T_MAX ** (1 / 4))
+    ends = (t_min ** (1 / 4), t_max ** (1 / 4))
     return torch.linspace(*ends, n_steps + 1, dtype=like.dtype, device=like.device) ** 4
 
 

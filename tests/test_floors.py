@@ -10,12 +10,12 @@ import skdiffusion
 ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
     {"_validation", "graphs", "margins", "whitening", "_torch", "process", "solvers"},
-    {"denoisers"},
-    {"networks", "flow"},
-    {"training"},
+    {"denoisers", "thresholds"},
+    {"networks", "kernels", "flow"},
+    {"training", "bandwidths"},
     {"datasets", "metrics"},
     {"_base"},
-    {"_factorized"},
+    {"_factorized", "_kernel"},
     {"__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -9,14 +9,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skdiffusion import FactorizedDiffusionDensity
+from skdiffusion import FactorizedDiffusionDensity, KernelScoreDensity
 from skdiffusion.metrics import mean_log_density
 
 QUICK = FactorizedDiffusionDensity(max_iter=50, hidden_size=8, random_state=0)
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([FactorizedDiffusionDensity()])
+@parametrize_with_checks([FactorizedDiffusionDensity(), KernelScoreDensity()])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 

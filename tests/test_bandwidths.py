@@ -1,0 +1,107 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import standard_normal
+from scipy.special import logsumexp
+
+from skdiffusion.bandwidths import (
+    FLOOR,
+    LeaveOneOut,
+    bandwidths_of_blocks,
+    effective_size,
+    leave_one_out_bandwidths,
+    n_left_out,
+    theory_bandwidth,
+)
+from skdiffusion.graphs import factorize
+
+
+def likelihood_of(Z, n_own, weight=None, rows=None):
+    z = torch.as_tensor(Z)
+    weight = torch.ones(len(z)).double() if weight is None else torch.as_tensor(weight)
+    rows = torch.arange(len(z)) if rows is None else rows
+    return LeaveOneOut(z[:, :n_own], z[:, n_own:], weight, rows)
+
+
+def brute_force(Z, weight, h, h_context):
+    """Mean leave-one-out log p(z_0 | z_1, z_2), row by row."""
+    terms = []
+    for i in range(len(Z)):
+        others = np.delete(np.arange(len(Z)), i)
+        squares = (Z[i] - Z[others]) ** 2
+        context = np.log(weight[others]) - squares[:, 1:].sum(1) / (2 * h_context**2)
+        own = -squares[:, 0] / (2 * h**2) - math.log(h * math.sqrt(2 * math.pi))
+        terms.append(logsumexp(context + own) - logsumexp(context))
+    return np.average(terms, weights=weight)
+
+
+def test_likelihood_is_that_of_leaving_each_row_out():
+    """Catches a row that scores itself, and a lost normalisation of the context."""
+    Z, weight = standard_normal(30, 3), np.random.RandomState(1).rand(30) + 0.1
+    found = likelihood_of(Z, 1, weight).log_likelihood(0.3, 0.6)
+    assert found == pytest.approx(brute_force(Z, weight, 0.3, 0.6))
+
+
+def test_a_row_of_weight_two_counts_as_the_row_twice():
+    Z = standard_normal(20, 2)
+    weight = np.where(np.arange(20) < 5, 2.0, 1.0)
+    twice = likelihood_of(np.r_[Z, Z[:5]], 1).log_likelihood(0.4, 0.5)
+    assert likelihood_of(Z, 1, weight).log_likelihood(0.4, 0.5) == pytest.approx(twice)
+
+
+def test_repeated_rows_do_not_drive_the_bandwidth_to_zero():
+    """Catches twins that vouch for each other: all rows three times."""
+    Z = standard_normal(200, 2)
+    once = leave_one_out_bandwidths(likelihood_of(Z, 2))
+    thrice = leave_one_out_bandwidths(likelihood_of(np.tile(Z, (3, 1)), 2))
+    assert thrice == pytest.approx(once, rel=0.05)
+    assert once[0] > 0.2
+
+
+def test_nearly_repeated_rows_stop_at_the_floor():
+    Z = np.repeat(standard_normal(50, 1), 4, axis=0)
+    Z += 1e-9 * standard_normal(200, 1, seed=1)
+    h, _ = leave_one_out_bandwidths(likelihood_of(Z, 1))
+    assert FLOOR <= h < 1.1 * FLOOR
+
+
+def test_found_bandwidths_beat_others_nearby():
+    Z = standard_normal(300, 3)
+    Z[:, 0] += np.sin(2 * Z[:, 1])
+    likelihood = likelihood_of(Z, 1)
+    h, h_context = leave_one_out_bandwidths(likelihood)
+    best = likelihood.log_likelihood(h, h_context)
+    for factor in (0.7, 1.4):
+        assert best > likelihood.log_likelihood(factor * h, factor * h_context)
+        assert best > likelihood.log_likelihood(factor * h, h_context / factor)
+
+
+def test_a_column_of_noise_in_the_context_gets_a_wide_kernel():
+    Z = standard_normal(400, 2)
+    found = bandwidths_of_blocks(
+        factorize(None, 2).blocks, Z, np.ones(400), np.arange(400)
+    )
+    assert found[1][1] > 2 * found[1][0]
+
+
+def test_theory_gives_the_variance_of_theorem_3_8():
+    """t0 = n^(-2 / (2 beta + d)) at n = 4000, beta = 2, d = 2."""
+    assert theory_bandwidth(4000, 2, 2) ** 2 == pytest.approx(4000 ** (-1 / 3))
+    assert theory_bandwidth(4000, 2, 2) ** 2 == pytest.approx(0.063, abs=5e-4)
+
+
+def test_effective_size_is_the_number_of_rows_for_equal_weights():
+    assert effective_size(np.full(50, 0.1)) == pytest.approx(50)
+    assert effective_size(np.array([1.0, 1, 0.0])) == pytest.approx(2)
+
+
+def test_cost_of_the_likelihood_is_bounded():
+    assert [n_left_out(n) for n in (10, 2000, 20_000, 40_000, 10**6)] == [
+        10,
+        2000,
+        2000,
+        1000,
+        500,
+    ]
