@@ -25,7 +25,7 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdiffusion import FactorizedDiffusionDensity, datasets
+from skdiffusion import FactorizedDiffusionDensity, KernelScoreDensity, datasets
 from skdiffusion.metrics import mean_log_density, paired_difference
 
 GENERATORS = {name.removeprefix("make_"): name for name in datasets.__all__}
@@ -72,9 +72,13 @@ def estimators(graph, seed):
     made = {
         "KernelDensity": tuned_kde,
         "GaussianMixture": tuned_mixture,
+        "kernel scores": lambda: KernelScoreDensity(random_state=seed),
         "diffusion": lambda: FactorizedDiffusionDensity(random_state=seed),
     }
     if graph is not None:
+        made["kernel scores, graph"] = lambda: KernelScoreDensity(
+            graph, random_state=seed
+        )
         made["diffusion, graph"] = lambda: FactorizedDiffusionDensity(
             graph, random_state=seed
         )

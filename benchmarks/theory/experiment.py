@@ -1,0 +1,80 @@
+"""What the experiments share: slopes with standard errors, tables, figures."""
+
+import argparse
+import csv
+import itertools
+import time
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+
+DOCS = Path(__file__).parents[2] / "docs" / "theory"
+
+
+def arguments(description, n_seeds):
+    """Command line of every experiment: how many seeds, and where results go."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--n-seeds", type=int, default=n_seeds, help="repetitions")
+    parser.add_argument("--output", type=Path, default=DOCS, help="folder of the results")
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def repeat(settings, n_seeds, measure):
+    """Records of `measure(seed=..., **setting)` for all settings and seeds."""
+    records, start = [], time.time()
+    for setting, seed in itertools.product(settings, range(n_seeds)):
+        records.append({**setting, "seed": seed, **measure(**setting, seed=seed)})
+        print(f"{time.time() - start:6.0f} s  {records[-1]}", flush=True)
+    return records
+
+
+def write(records, path):
+    """Write records to a CSV file."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
+    print(f"results in {path}")
+
+
+def select(records, **setting):
+    """Records that agree with a setting."""
+    return [r for r in records if all(r[k] == v for k, v in setting.items())]
+
+
+def curve(records, x, y):
+    """Values of x in order, and means and standard errors of y over the seeds."""
+    xs = sorted({r[x] for r in records})
+    ys = [[r[y] for r in records if r[x] == value] for value in xs]
+    error = [np.std(v, ddof=1) / np.sqrt(len(v)) for v in ys]
+    return np.array(xs), np.array([np.mean(v) for v in ys]), np.array(error)
+
+
+def slope(records, x, y):
+    """Slope of log y on log x: mean and standard error over slopes seed by seed."""
+    seeds = sorted({r["seed"] for r in records})
+    slopes = []
+    for seed in seeds:
+        rows = select(records, seed=seed)
+        log_x, log_y = (np.log([r[name] for r in rows]) for name in (x, y))
+        slopes.append(np.polyfit(log_x, log_y, 1)[0])
+    return np.mean(slopes), np.std(slopes, ddof=1) / np.sqrt(len(slopes))
+
+
+def table(header, rows, path):
+    """Write a Markdown table and print it."""
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (header, *rows)]
+    lines.insert(1, "|" + "---|" * len(header))
+    text = "\n".join(lines) + "\n"
+    path.write_text(text)
+    print(f"\n{text}\nin {path}")
+
+
+def with_error(mean, error):
+    """A mean with its standard error in brackets."""
+    return f"{mean:.2f} ({error:.2f})"
