@@ -40,7 +40,8 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
     -----
     A subclass implements `_check_parameters`, `_fit_model`, which returns its fitted
     attributes, among them `model_` (plain arrays), `noise_floor_` and `factorization_`,
-    and `_build_denoisers`, which turns `model_` into denoisers. It has the parameters
+    and `_build_denoisers`, which turns `model_` into denoisers. It may replace `_path`,
+    `_log_density` and `_gradient` by closed forms. It has the parameters
     `graph`, `max_factor_size`, `n_steps`, `device` and `random_state`. `_smoothing` names
     the parameter that is the standard deviation of a constant column.
     """
@@ -69,6 +70,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         ValueError, TypeError
             If a parameter, the graph, the rows or the weights cannot be used.
         """
+        self._check_common_parameters()
         self._check_parameters()
         columns = getattr(X, "columns", None)
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
@@ -163,7 +165,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         return self._as_frame(X) if as_frame else X
 
     def log_density_gradient(self, X):
-        """Gradient of the log-density at each row: the score of the field of diffusion.
+        """Gradient of the log-density at each row: the score, in the words of diffusion.
 
         Parameters
         ----------
@@ -173,16 +175,22 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         Returns
         -------
         gradient : ndarray of shape (n_samples, n_features)
-            Derivatives of `score_samples` in nats per unit of each column.
+            In nats per unit of each column; the derivatives of `score_samples`.
         """
         X = self._check_rows(X)
         Z = self.margins_.forward(X)
         gradient = self._by_chunks(self._gradient, Z, share=GRADIENT_SHARE)
         return self.margins_.pull_back_gradient(X, gradient)
 
+    def _check_common_parameters(self) -> None:
+        if self.max_factor_size is not None:
+            check_integer("max_factor_size", self.max_factor_size, low=1)
+        check_integer("n_steps", self.n_steps, low=1)
+        resolve_device(self.device)
+
     @abstractmethod
     def _check_parameters(self) -> None:
-        """Raise for parameters of wrong type or range, before any data are read."""
+        """Raise for own parameters of wrong type or range, before any data are read."""
 
     @abstractmethod
     def _fit_model(self, Z, weight, log_derivative, factorization, random_state) -> dict:

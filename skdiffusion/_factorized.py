@@ -204,9 +204,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         self.random_state = random_state
 
     def _check_parameters(self) -> None:
-        if self.max_factor_size is not None:
-            check_integer("max_factor_size", self.max_factor_size, low=1)
-        for name in ("hidden_size", "n_layers", "n_steps", "batch_size", "max_iter"):
+        for name in ("hidden_size", "n_layers", "batch_size", "max_iter"):
             check_integer(name, getattr(self, name), low=1)
         check_integer("n_iter_no_change", self.n_iter_no_change, low=1)
         if not isinstance(self.verbose, bool):
@@ -226,7 +224,6 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         )
         check_boolean("early_stopping", self.early_stopping)
         check_boolean("warm_start", self.warm_start)
-        resolve_device(self.device)
 
     def _fit_margins(self, X, weight, factorization):
         if not self._continues():

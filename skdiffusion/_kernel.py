@@ -1,30 +1,29 @@
 """The estimator `KernelScoreDensity`: parameters, documentation, little code."""
 
-import numbers
 from dataclasses import replace
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
 
 from . import flow
 from ._base import BaseDiffusionDensity
 from ._torch import resolve_device, to_tensor
-from ._validation import check_choice, check_integer, check_real
+from ._validation import check_choice, check_real
 from .bandwidths import (
-    bandwidths_of_blocks,
+    FLOOR,
     effective_size,
+    leave_one_out,
     n_left_out,
-    same_in_contexts,
+    same_everywhere,
     theory_bandwidth,
 )
 from .kernels import KernelDenoiser
 from .process import stopping_time
-from .thresholds import make_threshold
+from .thresholds import THRESHOLDS, make_threshold
 
 RULES = ("loo", "theory")
-THRESHOLDS = ("none", "hard", "soft", "max")
+BANDWIDTH_NUMBERS = "or a positive number, or one for each column"
 NOT_A_DENSITY = (
     "threshold={!r} changes the score where few rows are near, and the result is the "
     "score of no normalised density."
@@ -54,19 +53,22 @@ class KernelScoreDensity(BaseDiffusionDensity):
             default="loo"
         Standard deviation of the kernels in units of the standard deviation of each
         column. "loo" maximises the leave-one-out log-likelihood, for each block over one
-        bandwidth of its own columns and one of its context. "theory" is
-        ``n ** (-1 / (2 * smoothness + d))`` for all columns, with Kish's effective
-        number of rows n. One number serves all columns.
+        bandwidth of its own columns and one of its context, from 0.001 to 3 together
+        and at most a factor 16 apart. "theory" is ``n ** (-1 / (2 * smoothness + d))``
+        for all columns, with Kish's effective number of rows n. Numbers must be at least
+        0.001; one serves all columns.
     smoothness : float, default=2
-        Assumed smoothness :math:`\beta` of the density, in (0, 2], for "theory" and for
-        the thresholds.
+        Assumed smoothness :math:`\beta` of the density, in (0, 2], for "theory" (also
+        the bandwidth of constant columns with "loo") and for the start of a thresholded
+        path.
     threshold : {"none", "hard", "soft", "max"}, default="none"
         What becomes of the score where the estimated density is below a level that a
         few rows make up; see Notes. Only "none" defines a density.
     threshold_constant : float, default=1.0
         Positive factor on the level of the threshold.
     max_factor_size : int or None, default=12
-        Largest number of columns in one factor of `graph`.
+        Largest number of columns in one factor of `graph`. It does not apply to
+        ``graph=None``.
     n_steps : int, default=16
         Number of steps of the fourth-order solver in `sample`; may be changed after
         fit. `score_samples` uses the closed form and no solver.
@@ -92,7 +94,8 @@ class KernelScoreDensity(BaseDiffusionDensity):
     margins_ : Standardization
         Location and scale of each column.
     model_ : dict
-        Training rows, weights and bandwidths as numpy arrays.
+        Training rows, weights and bandwidths of the blocks in standardised units, and
+        the threshold.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -107,20 +110,21 @@ class KernelScoreDensity(BaseDiffusionDensity):
     Notes
     -----
     With `threshold` other than "none" the score at noise variance :math:`\tau` (heat
-    clock, columns in units of their bandwidths) is multiplied by a factor that depends on
-    the estimated density :math:`\hat p`, for a constant C:
+    clock; standardised columns, scaled to a common bandwidth `noise_floor_`) is
+    multiplied by a factor that depends on the estimated density :math:`\hat p`, for a constant C:
 
     - "hard" [1]_: zero where :math:`\hat p < C / (n \tau^{d/2})`, else one;
-    - "soft" [2]_: smooth from one at the level :math:`C \log n / (n (2 \pi \tau)^{d/2})`
-      to zero at half of it;
+    - "soft" [2]_: smooth from one at the level
+      :math:`C \max(\log n, 1) / (n (2 \pi \tau)^{d/2})` to zero at half of it;
     - "max" [3]_: the score is
       :math:`\nabla \hat p / \max(\hat p, C / (n (2 \pi \tau)^{d/2}))`.
 
     The path starts at :math:`\tau = n^{2 \beta / (2 \beta + d)}` instead of at infinity.
     What follows: samples far from the rows are pulled back too little, so tails are
-    heavier; the field is the score of no process, so `score_samples` and `score` refuse;
-    for the same reason it cannot be combined with a graph. In more than two or three
-    columns the level of "hard" asks for so many near rows that most of the score is zero.
+    heavier; the field is the score of no process, so `score_samples` and `score` raise
+    ValueError; for the same reason it cannot be combined with a graph. In more than two
+    or three columns the level of "hard" asks for so many near rows that most of the score
+    is zero.
 
     Memory is bounded: queries are handled in chunks whose size falls with the number of
     training rows.
@@ -149,7 +153,7 @@ class KernelScoreDensity(BaseDiffusionDensity):
     (5, 4)
     """
 
-    _smoothing = "bandwidth"
+    _smoothing = "bandwidth_"
 
     def __init__(
         self,
@@ -174,125 +178,105 @@ class KernelScoreDensity(BaseDiffusionDensity):
         self.device = device
         self.random_state = random_state
 
-    def score_samples(self, X):
-        """Log-density of each row, in closed form.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows in the units of the data passed to `fit`.
-
-        Returns
-        -------
-        log_density : ndarray of shape (n_samples,)
-            In nats, of a density in the units of the data: it may be positive. Rows do
-            not influence each other.
-
-        Raises
-        ------
-        ValueError
-            If `threshold` is not "none": there is no density then.
-        """
-        check_is_fitted(self, "model_")
-        threshold = self.model_["threshold"]
-        if threshold != "none":
-            raise ValueError(
-                f"{NOT_A_DENSITY.format(threshold)} Fit with threshold='none' for "
-                "log-densities; sample and log_density_gradient work with any."
-            )
-        return super().score_samples(X)
-
     @property
     def bandwidth_(self) -> np.ndarray:
         """Standard deviation of the kernels of each column, in data units."""
-        return self.model_["bandwidth"] * self.margins_.scale
+        bandwidth = np.empty(self.n_features_in_)
+        for block, (own, _) in self._blocks_and_bandwidths():
+            bandwidth[list(block.columns)] = own
+        return bandwidth * self.margins_.scale
 
     @property
     def context_bandwidth_(self) -> list:
         """For each column the bandwidths of its context, in data units."""
-        contexts, given = self.factorization_.contexts, self.model_["context_bandwidth"]
-        scale = self.margins_.scale
-        return [h * scale[list(contexts.get(j, ()))] for j, h in enumerate(given)]
+        found = {}
+        for block, (_, given) in self._blocks_and_bandwidths():
+            given = given * self.margins_.scale[list(block.context)]
+            found |= dict.fromkeys(block.columns, given)
+        return [found[j] for j in range(self.n_features_in_)]
+
+    def _blocks_and_bandwidths(self):
+        bandwidths = self.model_["bandwidths"]
+        return zip(self.factorization_.blocks, bandwidths, strict=True)
 
     def _check_parameters(self) -> None:
-        if self.max_factor_size is not None:
-            check_integer("max_factor_size", self.max_factor_size, low=1)
-        check_integer("n_steps", self.n_steps, low=1)
         check_real("smoothness", self.smoothness, low=0, high=2, open_low=True)
         check_real("threshold_constant", self.threshold_constant, low=0, open_low=True)
         check_choice("threshold", self.threshold, THRESHOLDS)
         if isinstance(self.bandwidth, str):
-            check_choice("bandwidth", self.bandwidth, RULES, "or a positive number")
-        elif isinstance(self.bandwidth, numbers.Real):
-            check_real("bandwidth", self.bandwidth, low=0, open_low=True)
+            check_choice("bandwidth", self.bandwidth, RULES, BANDWIDTH_NUMBERS)
         if self.graph is not None and self.threshold != "none":
             raise ValueError(
                 f"{NOT_A_DENSITY.format(self.threshold)} Factors of a graph must be "
                 "densities: use threshold='none' with it, or graph=None."
             )
-        resolve_device(self.device)
 
     def _fit_model(self, Z, weight, log_derivative, factorization, random_state) -> dict:
         if self.graph is None:
             factorization = factorization.joined()
         n, d = effective_size(weight), factorization.largest_factor
-        own, context = self._bandwidths(Z, weight, n, factorization, random_state)
-        engines = {block.columns: "kernel" for block in factorization.blocks}
+        bandwidths = self._bandwidths(Z, weight, n, factorization, random_state)
+        own = np.concatenate([own for own, _ in bandwidths])
+        noise_floor = float(np.exp(np.log(own).mean()))
+        largest_noise = n ** (self.smoothness / (2 * self.smoothness + d))
+        if self.threshold != "none" and noise_floor >= largest_noise:
+            raise ValueError(
+                f"bandwidth {noise_floor:.3g} is wider than the noise at which the "
+                f"thresholded path starts, {largest_noise:.3g} standard deviations; use "
+                "a smaller bandwidth or threshold='none'."
+            )
         model = {
             "rows": Z,
             "weight": weight / weight.sum(),
-            "bandwidth": own,
-            "context_bandwidth": context,
+            "bandwidths": bandwidths,
             "threshold": self.threshold,
             "threshold_constant": self.threshold_constant,
-            "largest_variance": n ** (2 * self.smoothness / (2 * self.smoothness + d)),
+            "largest_noise": largest_noise,
         }
+        engines = {block.columns: "kernel" for block in factorization.blocks}
         return {
             "model_": model,
             "effective_size_": n,
-            "noise_floor_": float(np.exp(np.log(own).mean())),
+            "noise_floor_": noise_floor,
             "factorization_": factorization.with_engines(engines),
         }
 
-    def _bandwidths(self, Z, weight, n, factorization, random_state):
-        """Bandwidths of the columns and, column by column, of their contexts."""
-        contexts = [factorization.contexts[j] for j in range(Z.shape[1])]
+    def _bandwidths(self, Z, weight, n, factorization, random_state) -> list:
+        """Own and context bandwidths of every block, in standardised units."""
+        blocks, n_features = factorization.blocks, Z.shape[1]
         if not isinstance(self.bandwidth, str):
-            return same_in_contexts(self._given_bandwidth(Z.shape[1]), contexts)
+            return same_everywhere(blocks, self._given_bandwidth(n_features))
         h = theory_bandwidth(n, self.smoothness, factorization.largest_factor)
-        own, given = same_in_contexts(np.full(Z.shape[1], h), contexts)
-        if self.bandwidth == "loo":
+        if self.bandwidth == "theory":
+            return same_everywhere(blocks, np.full(n_features, h))
+        left_out = np.arange(len(Z))
+        if n_left_out(len(Z)) < len(Z):
             left_out = random_state.permutation(len(Z))[: n_left_out(len(Z))]
-            device = resolve_device(self.device)
-            found = bandwidths_of_blocks(
-                factorization.blocks, Z, weight, left_out, device
-            )
-            for j, (h, h_context) in found.items():
-                own[j], given[j][:] = h, h_context
-        return own, given
+        return leave_one_out(blocks, Z, weight, left_out, h, resolve_device(self.device))
 
     def _given_bandwidth(self, n_features: int) -> np.ndarray:
-        """The parameter as one positive number for each column."""
-        given = check_array(
-            np.atleast_1d(self.bandwidth),
-            ensure_2d=False,
-            dtype=np.float64,
-            input_name="bandwidth",
-        )
+        """The parameter as one number of at least the floor for each column."""
+        try:
+            given = np.atleast_1d(np.asarray(self.bandwidth, dtype=np.float64))
+        except (TypeError, ValueError):
+            given = np.array([])
         if given.shape not in ((1,), (n_features,)):
             raise ValueError(
-                f"bandwidth has shape {given.shape}; expected one number, or one for "
-                f"each of the {n_features} columns, in units of their standard "
-                "deviations."
+                f"bandwidth must be one of {', '.join(map(repr, RULES))} "
+                f"{BANDWIDTH_NUMBERS}; got {self.bandwidth!r} for {n_features} columns."
             )
-        if (given <= 0).any():
-            raise ValueError(f"bandwidth must be positive, got {given.min():g}.")
+        bad = np.flatnonzero(~((given >= FLOOR) & np.isfinite(given)))
+        if len(bad):
+            raise ValueError(
+                f"bandwidth must be at least {FLOOR:g} standard deviations of its column "
+                f"and finite, got {given[bad[0]]:g} at position {bad[0]}; kernels "
+                "narrower than that are lost in rounding."
+            )
         return np.broadcast_to(given, n_features).copy()
 
     def _build_denoisers(self) -> list:
         model = self.model_
         rows, log_weight = to_tensor(model["rows"]), to_tensor(model["weight"]).log()
-        own, context = to_tensor(model["bandwidth"]), model["context_bandwidth"]
         threshold = make_threshold(
             model["threshold"], model["threshold_constant"], self.effective_size_
         )
@@ -302,26 +286,35 @@ class KernelScoreDensity(BaseDiffusionDensity):
                 block.context,
                 rows,
                 log_weight,
-                own[list(block.columns)],
-                to_tensor(context[block.columns[0]]),
+                to_tensor(own),
+                to_tensor(given),
                 self.noise_floor_,
                 threshold,
             )
-            for block in self.factorization_.blocks
+            for block, (own, given) in self._blocks_and_bandwidths()
         ]
 
     def _path(self) -> flow.Path:
         path = super()._path()
-        if self.model_["threshold"] == "none":
+        if self._is_density():
             return path
-        return replace(path, t_max=stopping_time(self.model_["largest_variance"] ** 0.5))
+        return replace(path, t_max=stopping_time(self.model_["largest_noise"]))
+
+    def _is_density(self) -> bool:
+        return self.model_["threshold"] == "none"
 
     def _log_density(self, z: Tensor) -> Tensor:
+        if not self._is_density():
+            raise ValueError(
+                f"{NOT_A_DENSITY.format(self.model_['threshold'])} Fit with "
+                "threshold='none' for log-densities; sample and log_density_gradient "
+                "work with any."
+            )
         terms = [denoiser.log_density(z) for denoiser in self._denoisers()]
         return torch.stack(terms, dim=1)
 
     def _gradient(self, z: Tensor) -> Tensor:
-        if self.model_["threshold"] == "none":
+        if self._is_density():
             return super()._gradient(z)
         (denoiser,) = self._denoisers()
-        return denoiser.score(z, z.new_tensor(self._path().t_min))
+        return denoiser.score(z)

@@ -28,12 +28,11 @@ from torch import Tensor
 
 from ._torch import to_tensor
 from .graphs import Block
-from .kernels import LOG_2PI, kernel_exponents, log_sum_exp
+from .kernels import conditional_log_density, kernel_exponents
 
 FLOOR = 1e-3
 CEILING = 3.0
-# own and context bandwidth differ at most by the square of this factor
-MAX_RATIO = 4.0
+MAX_RATIO = 16.0
 LOG_TOLERANCE = 0.03
 MAX_LEFT_OUT_ROWS, MIN_LEFT_OUT_ROWS = 2000, 500
 MAX_PAIRS = 4e7
@@ -56,13 +55,15 @@ def n_left_out(n: int) -> int:
     return min(n, affordable, MAX_LEFT_OUT_ROWS)
 
 
-def same_in_contexts(own: np.ndarray, contexts) -> tuple[np.ndarray, list]:
-    """Bandwidths by column, and for each column those of the columns of its context.
+def same_everywhere(
+    blocks: Sequence[Block], bandwidth: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Own and context bandwidths of every block from one bandwidth per column.
 
     With one bandwidth per column wherever it appears, the product of the conditional
     estimates is the quotient of kernel estimates on cliques over those on separators.
     """
-    return own, [own[list(context)] for context in contexts]
+    return [(bandwidth[list(b.columns)], bandwidth[list(b.context)]) for b in blocks]
 
 
 class LeaveOneOut:
@@ -86,34 +87,26 @@ class LeaveOneOut:
         self.twin = torch.unique(family, dim=0, return_inverse=True)[1]
         self.left_out = left_out
 
-    @property
-    def is_defined(self) -> bool:
-        """Whether every row leaves some other row to estimate from."""
-        return bool((self.twin != self.twin[0]).any())
-
     def log_likelihood(self, h: float, h_context: float) -> float:
         """Weighted mean of the leave-one-out log-densities, in nats per row."""
         size = max(16, CHUNK_FLOATS // len(self.own))
-        terms = [self._terms(i, h, h_context) for i in self.left_out.split(size)]
-        weight = self.weight[self.left_out]
-        return float(weight @ torch.cat(terms) / weight.sum())
-
-    def _terms(self, i: Tensor, h: float, h_context: float) -> Tensor:
         r, c = self.own / h, self.context / h_context
+        terms = [self._terms(i, r, c) for i in self.left_out.split(size)]
+        weight = self.weight[self.left_out]
+        mean = weight @ torch.cat(terms) / weight.sum()
+        return float(mean) - self.own.shape[1] * math.log(h)
+
+    def _terms(self, i: Tensor, r: Tensor, c: Tensor) -> Tensor:
+        """Log-density of some rows given all others, in units of the bandwidth."""
         exponents = kernel_exponents(c[i], c, torch.log(self.weight))
         exponents.masked_fill_(self.twin[i].unsqueeze(1) == self.twin, -torch.inf)
-        joint = log_sum_exp(kernel_exponents(r[i], r, exponents))
-        log_ratio = (joint - log_sum_exp(exponents)).squeeze(1)
-        constant = r.shape[1] * (0.5 * LOG_2PI + math.log(h))
-        return log_ratio - 0.5 * r[i].square().sum(1) - constant
+        return conditional_log_density(r[i], r, exponents)
 
 
-def bandwidths_of_blocks(
-    blocks: Sequence[Block], Z, weight, left_out, device="cpu"
-) -> dict[int, tuple[float, float]]:
-    """Own and context bandwidth of every column, by leave-one-out likelihood.
-
-    Blocks whose rows are all equal have no such likelihood and are absent.
+def leave_one_out(
+    blocks: Sequence[Block], Z, weight, left_out, fallback: float, device="cpu"
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Own and context bandwidths of every block, by leave-one-out likelihood.
 
     Parameters
     ----------
@@ -125,47 +118,51 @@ def bandwidths_of_blocks(
         Positive weights.
     left_out : ndarray of int
         Rows at which the likelihood is evaluated; all rows are kernels.
+    fallback : float
+        Bandwidth of constant columns, about which the likelihood says nothing.
     device : torch.device or str
         Where to compute.
     """
     z, w = to_tensor(Z, device=device), to_tensor(weight, device=device)
     rows = to_tensor(left_out, dtype=torch.long, device=device)
-    found = {}
+    varies = np.ptp(Z, axis=0) > 0
+    found = []
     for block in blocks:
-        own, context = z[:, list(block.columns)], z[:, list(block.context)]
-        likelihood = LeaveOneOut(own, context, w, rows)
-        if likelihood.is_defined:
-            best = leave_one_out_bandwidths(likelihood)
-            found |= dict.fromkeys(block.columns, best)
+        own, h_context = np.full(len(block.columns), fallback), fallback
+        varying = varies[list(block.columns)]
+        if varying.any():
+            columns = [j for j in block.columns if varies[j]]
+            likelihood = LeaveOneOut(z[:, columns], z[:, list(block.context)], w, rows)
+            own[varying], h_context = best_bandwidths(likelihood)
+        found.append((own, np.full(len(block.context), h_context)))
     return found
 
 
-def leave_one_out_bandwidths(likelihood: LeaveOneOut) -> tuple[float, float]:
+def best_bandwidths(likelihood: LeaveOneOut) -> tuple[float, float]:
     """Bandwidths of own columns and context with the greatest likelihood.
 
-    The best common bandwidth is found first, then the best ratio at an unchanged
-    geometric mean; on the families of :mod:`skdiffusion.datasets` a search in two
-    dimensions found nothing better.
+    The best common bandwidth is found first, then the best ratio of the two at an
+    unchanged geometric mean.
     """
-    log_h = _maximise(
+    log_h = _argmax(
         lambda x: likelihood.log_likelihood(math.exp(x), math.exp(x)),
         math.log(FLOOR),
         math.log(CEILING),
     )
     if likelihood.context.shape[1] == 0:
         return math.exp(log_h), math.exp(log_h)
-    # the own bandwidth must not pass the floor on the way
-    highest = min(math.log(MAX_RATIO), log_h - math.log(FLOOR))
-    log_ratio = _maximise(
+    # neither bandwidth may pass the floor on the way
+    furthest = min(0.5 * math.log(MAX_RATIO), log_h - math.log(FLOOR))
+    half_ratio = _argmax(
         lambda x: likelihood.log_likelihood(math.exp(log_h - x), math.exp(log_h + x)),
-        -highest,
-        highest,
+        -furthest,
+        furthest,
     )
-    return math.exp(log_h - log_ratio), math.exp(log_h + log_ratio)
+    return math.exp(log_h - half_ratio), math.exp(log_h + half_ratio)
 
 
-def _maximise(function, low: float, high: float) -> float:
-    """Maximum of a function of one peak by Brent's method."""
+def _argmax(function, low: float, high: float) -> float:
+    """Place of a maximum, by Brent's method; the global one if there is one peak."""
     result = minimize_scalar(
         lambda x: -function(x),
         bounds=(low, high),

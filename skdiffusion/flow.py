@@ -3,11 +3,12 @@ r"""The probability flow: log-densities and samples of a list of denoisers.
 Every column belongs to one denoiser; given its context the density of its rows is
 
 .. math::
-    \log p(r) = \log N(r_{\pi/2}; 0, I) + \int_{t_{min}}^{\pi/2} \nabla \cdot v \, dt
+    \log p(r) = \log N(r_{t_{max}}; 0, \sin^2(t_{max}) I)
+    + \int_{t_{min}}^{t_{max}} \nabla \cdot v \, dt
     + n_{own} \log \cos t_{min}, \qquad r_{t_{min}} = \cos(t_{min})\, r,
 
-and samples follow the same ordinary differential equation backward [1]_, so both
-describe one density. Its smallest scale is the noise floor tan(t_min).
+with t_max = pi/2 unless said otherwise, and samples follow the same ordinary
+differential equation backward [1]_, so both describe one density. Its smallest scale is the noise floor tan(t_min).
 
 References
 ----------

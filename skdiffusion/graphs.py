@@ -101,7 +101,12 @@ class Factorization:
     def joined(self) -> "Factorization":
         """One block of all columns, without context."""
         columns = tuple(range(len(self.column_names)))
-        return replace(self, blocks=(Block(columns, ()),), source="one block")
+        return Factorization(
+            (Block(columns, ()),),
+            self.column_names,
+            nx.complete_graph(len(columns)),
+            "no graph (all columns together)",
+        )
 
     def with_engines(self, engines: dict[tuple[int, ...], str]) -> "Factorization":
         """Copy in which the blocks with the given columns carry another engine."""

@@ -6,7 +6,7 @@ A thresholded score is :math:`k \cdot \nabla \log \hat p_\tau(x)` with a factor 
 
 - "hard" [1]_: :math:`k = 1\{\hat p \ge \rho\}`, :math:`\rho = C / (n \tau^{d/2})`;
 - "soft" [2]_: k rises smoothly from 0 at :math:`\rho / 2` to 1 at :math:`\rho =
-  C \log n / (n (2 \pi \tau)^{d/2})`;
+  C \max(\log n, 1) / (n (2 \pi \tau)^{d/2})`;
 - "max" [3]_: :math:`\nabla \hat p / \max(\hat p, \rho)`, that is :math:`k =
   \min(1, \hat p / \rho)`, :math:`\rho = C / (n (2 \pi \tau)^{d/2})`, the density of one
   row at its own place.
@@ -18,7 +18,7 @@ References
 ----------
 .. [1] K. Zhang, C. H. Yin, F. Liang and J. Liu, "Minimax optimality of score-based
        diffusion models: beyond the density lower bound assumptions", ICML 2024,
-       section 3. https://arxiv.org/abs/2402.15602
+       equation of the truncated score. https://arxiv.org/abs/2402.15602
 .. [2] C. Cai and G. Li, "Minimax optimality of the probability flow ODE for diffusion
        models", 2025. https://arxiv.org/abs/2503.09583
 .. [3] A. Wibisono, Y. Wu and K. Y. Yang, "Optimal score estimation via empirical Bayes
@@ -50,6 +50,11 @@ def at_most_one(log_ratio: Tensor) -> Tensor:
     return torch.exp(log_ratio.clamp(max=0))
 
 
+def log_of_n(n: float) -> float:
+    """Logarithm of the number of rows, at least 1: no level falls below one row's."""
+    return max(math.log(n), 1.0)
+
+
 @dataclass(frozen=True)
 class Threshold:
     """Factor on the score as a function of the estimated density.
@@ -58,36 +63,36 @@ class Threshold:
     ----------
     factor : callable
         Maps log(density / level) to the factor.
-    log_multiple : float
-        Logarithm of the level times ``n * tau ** (d / 2)``, without powers of 2 pi.
+    multiple : float
+        The level times ``n * (unit * tau) ** (d / 2)``.
     unit : float
-        1 or 2 pi: the level is divided by ``(unit * tau) ** (d / 2)``.
+        1 or 2 pi.
     n : float
         Number of rows; with unequal weights Kish's effective number.
     """
 
     factor: Callable[[Tensor], Tensor]
-    log_multiple: float
+    multiple: float
     unit: float
     n: float
 
     def log_level(self, tau: Tensor, d: int) -> Tensor:
         """Logarithm of the level in d columns at noise variance tau."""
-        return self.log_multiple - math.log(self.n) - d / 2 * torch.log(self.unit * tau)
+        return math.log(self.multiple / self.n) - d / 2 * torch.log(self.unit * tau)
 
     def keep(self, log_density: Tensor, tau: Tensor, d: int) -> Tensor:
         """Factor on the score where the estimate has this log-density."""
         return self.factor(log_density - self.log_level(tau, d))
 
 
+THRESHOLDS = {
+    "none": lambda constant, n: None,
+    "hard": lambda constant, n: Threshold(hard, constant, 1.0, n),
+    "soft": lambda constant, n: Threshold(soft, constant * log_of_n(n), 2 * math.pi, n),
+    "max": lambda constant, n: Threshold(at_most_one, constant, 2 * math.pi, n),
+}
+
+
 def make_threshold(name: str, constant: float, n: float) -> Threshold | None:
-    """Threshold of a name: "hard", "soft", "max", or "none", which is None."""
-    log_c = math.log(constant)
-    if name == "hard":
-        return Threshold(hard, log_c, 1.0, n)
-    if name == "soft":
-        # one effective row is below every level that the formula could mean
-        return Threshold(soft, log_c + math.log(max(math.log(n), 1)), 2 * math.pi, n)
-    if name == "max":
-        return Threshold(at_most_one, log_c, 2 * math.pi, n)
-    return None
+    """Threshold of a name in `THRESHOLDS`; "none" is None."""
+    return THRESHOLDS[name](constant, n)

@@ -9,9 +9,9 @@ from scipy.special import logsumexp
 from skdiffusion.bandwidths import (
     FLOOR,
     LeaveOneOut,
-    bandwidths_of_blocks,
+    best_bandwidths,
     effective_size,
-    leave_one_out_bandwidths,
+    leave_one_out,
     n_left_out,
     theory_bandwidth,
 )
@@ -54,8 +54,8 @@ def test_a_row_of_weight_two_counts_as_the_row_twice():
 def test_repeated_rows_do_not_drive_the_bandwidth_to_zero():
     """Catches twins that vouch for each other: all rows three times."""
     Z = standard_normal(200, 2)
-    once = leave_one_out_bandwidths(likelihood_of(Z, 2))
-    thrice = leave_one_out_bandwidths(likelihood_of(np.tile(Z, (3, 1)), 2))
+    once = best_bandwidths(likelihood_of(Z, 2))
+    thrice = best_bandwidths(likelihood_of(np.tile(Z, (3, 1)), 2))
     assert thrice == pytest.approx(once, rel=0.05)
     assert once[0] > 0.2
 
@@ -63,7 +63,7 @@ def test_repeated_rows_do_not_drive_the_bandwidth_to_zero():
 def test_nearly_repeated_rows_stop_at_the_floor():
     Z = np.repeat(standard_normal(50, 1), 4, axis=0)
     Z += 1e-9 * standard_normal(200, 1, seed=1)
-    h, _ = leave_one_out_bandwidths(likelihood_of(Z, 1))
+    h, _ = best_bandwidths(likelihood_of(Z, 1))
     assert FLOOR <= h < 1.1 * FLOOR
 
 
@@ -71,7 +71,7 @@ def test_found_bandwidths_beat_others_nearby():
     Z = standard_normal(300, 3)
     Z[:, 0] += np.sin(2 * Z[:, 1])
     likelihood = likelihood_of(Z, 1)
-    h, h_context = leave_one_out_bandwidths(likelihood)
+    h, h_context = best_bandwidths(likelihood)
     best = likelihood.log_likelihood(h, h_context)
     for factor in (0.7, 1.4):
         assert best > likelihood.log_likelihood(factor * h, factor * h_context)
@@ -80,10 +80,22 @@ def test_found_bandwidths_beat_others_nearby():
 
 def test_a_column_of_noise_in_the_context_gets_a_wide_kernel():
     Z = standard_normal(400, 2)
-    found = bandwidths_of_blocks(
-        factorize(None, 2).blocks, Z, np.ones(400), np.arange(400)
+    blocks = factorize(None, 2).blocks
+    (own, context) = leave_one_out(blocks, Z, np.ones(400), np.arange(400), 0.1)[1]
+    assert context[0] > 2 * own[0]
+
+
+def test_constant_columns_do_not_change_the_bandwidth_of_others():
+    """A constant column is told ever better by ever narrower kernels."""
+    Z = standard_normal(300, 2)
+    with_constant = np.c_[Z, np.zeros(300)]
+    everything = np.ones(300), np.arange(300), 0.123
+    alone, together = (
+        leave_one_out(factorize(None, T.shape[1]).joined().blocks, T, *everything)
+        for T in (Z, with_constant)
     )
-    assert found[1][1] > 2 * found[1][0]
+    np.testing.assert_allclose(together[0][0][:2], alone[0][0])
+    assert together[0][0][2] == 0.123
 
 
 def test_theory_gives_the_variance_of_theorem_3_8():

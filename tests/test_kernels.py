@@ -67,20 +67,6 @@ def test_score_is_the_gradient_of_the_noised_mixture(rows, weight, t):
     torch.testing.assert_close(process.score(z_t, v, t).detach(), expected)
 
 
-@pytest.mark.parametrize("context", [(), (1,)])
-def test_divergence_is_that_of_the_velocity(rows, weight, context):
-    """Catches a wrong variance term; the oracle is the generic coloured product."""
-    given = [0.4] * len(context)
-    denoiser = denoiser_of((0, 2), context, rows, weight, [0.3, 0.6], given)
-    z, t = rows[:4] + 0.1, torch.tensor(0.5).double()
-    code = denoiser.encode(z)
-    v, divergence = denoiser.velocity_and_divergence(z[:, :2], t, code)
-    parent = super(KernelDenoiser, denoiser)
-    expected_v, expected = parent.velocity_and_divergence(z[:, :2], t, code)
-    torch.testing.assert_close(v, expected_v)
-    torch.testing.assert_close(divergence, expected)
-
-
 def test_flow_has_the_closed_form_log_density(rows, weight):
     """The probability flow of the kernel score is that of the kernel estimate."""
     own = denoiser_of((0, 1), (), rows, weight, [0.3, 0.5], [])
@@ -118,9 +104,8 @@ def test_thresholded_score_vanishes_far_away_and_is_exact_nearby(rows, weight, n
     threshold = make_threshold(name, 0.1, 7)
     plain = denoiser_of((0,), (), rows[:, :1], weight, [H], [])
     cut = denoiser_of((0,), (), rows[:, :1], weight, [H], [], threshold)
-    t = torch.tensor(T_MIN).double()
     z = torch.tensor([[rows[:, 0].median()], [50.0]]).double()
-    expected, found = plain.score(z, t), cut.score(z, t)
+    expected, found = plain.score(z), cut.score(z)
     torch.testing.assert_close(found[0], expected[0])
     assert found[1].abs().item() < 1e-10 < expected[1].abs().item()
 
@@ -129,5 +114,5 @@ def test_score_at_the_stopping_time_is_the_gradient_of_the_log_density(rows, wei
     denoiser = denoiser_of((0, 1, 2), (), rows, weight, [0.2, 0.4, 0.9], [])
     z = (rows[:3] + 0.3).requires_grad_(True)
     expected = torch.autograd.grad(denoiser.log_density(z).sum(), z)[0]
-    found = denoiser.score(z.detach(), torch.tensor(T_MIN).double())
+    found = denoiser.score(z.detach())
     torch.testing.assert_close(found, expected)

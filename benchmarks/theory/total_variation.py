@@ -18,18 +18,24 @@ from matplotlib import pyplot as plt
 from scipy.special import logsumexp
 
 from skdiffusion import KernelScoreDensity
+from skdiffusion.bandwidths import theory_bandwidth
 from skdiffusion.datasets import make_separated_mixture
 from skdiffusion.metrics import paired_difference, total_variation
 
 N_ROWS = (500, 1000, 2000, 4000, 8000, 16000)
 N_FRESH = 5000
+BANDWIDTHS = (0.1, 0.3, 1.0, "loo")
 CONSTANTS = (0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
 DIMENSIONS = (2, 4, 8, 16)
 TUNING_SEED, TUNING_ROWS = 1000, 4000
 
 
 def chain(n, n_features, seed):
-    """Rows and exact log-density of x_{j+1} = 1.2 sin(1.6 x_j) + 0.45 noise."""
+    """Rows and exact log-density of x_{j+1} = 1.2 sin(1.6 x_j) + 0.45 noise.
+
+    Smoother than `skdiffusion.datasets.make_nonlinear_chain`, so that the slopes are
+    near their limits at these n.
+    """
     rng = np.random.RandomState(seed)
     X = np.empty((n, n_features))
     X[:, 0] = rng.choice([-1, 1], n) + 0.4 * rng.standard_normal(n)
@@ -71,7 +77,7 @@ def measure(*, law, D, estimator, c, n, seed):
         nx.path_graph(D, create_using=nx.DiGraph) if estimator == "factorized" else None
     )
     d = 2 if estimator == "factorized" else D
-    bandwidth = "loo" if c == "loo" else c * n ** (-1 / (4 + d))
+    bandwidth = "loo" if c == "loo" else c * theory_bandwidth(n, 2, d)
     return errors(make, n, D, graph, bandwidth, seed)
 
 
@@ -85,7 +91,7 @@ def best_constant(D, estimator):
 def settings():
     """Every combination that is measured."""
     for n in (*N_ROWS, 32_000):
-        for c in (0.1, 0.3, 1.0, "loo"):
+        for c in BANDWIDTHS:
             yield {"law": "mixture", "D": 2, "estimator": "full", "c": c, "n": n}
     for D in DIMENSIONS:
         for estimator in ("full", "factorized"):
@@ -97,7 +103,7 @@ def settings():
 def summary_mixture(records, path):
     """Table of slopes on the mixture."""
     rows = []
-    for c in (0.1, 0.3, 1.0, "loo"):
+    for c in BANDWIDTHS:
         found = select(records, law="mixture", c=c)
         n, tv, error = curve(found, "n", "tv")
         late = [r for r in found if r["n"] >= 4000]
@@ -143,7 +149,7 @@ def summary_chain(records, path):
 def picture_mixture(records, path):
     """Total variation against n, a line for each bandwidth."""
     figure, ax = plt.subplots(figsize=(5.5, 4.2))
-    for c in (1.0, 0.3, 0.1, "loo"):
+    for c in BANDWIDTHS:
         label = "leave-one-out bandwidth" if c == "loo" else f"h = {c:g} n^(-1/6)"
         n, tv, error = curve(select(records, law="mixture", c=c), "n", "tv")
         ax.errorbar(n, tv, error, marker="o", ms=3, label=label)
