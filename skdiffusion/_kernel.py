@@ -53,8 +53,8 @@ class KernelScoreDensity(BaseDiffusionDensity):
             default="loo"
         Standard deviation of the kernels in units of the standard deviation of each
         column. "loo" maximises the leave-one-out log-likelihood, for each block over one
-        bandwidth of its own columns and one of its context, from 0.001 to 3 together
-        and at most a factor 16 apart. "theory" is ``n ** (-1 / (2 * smoothness + d))``
+        bandwidth of its own columns and one of its context, from 0.001 to 3 and to 10
+        standard deviations. "theory" is ``n ** (-1 / (2 * smoothness + d))``
         for all columns, with Kish's effective number of rows n. Numbers must be at least
         0.001; one serves all columns.
     smoothness : float, default=2
@@ -111,7 +111,8 @@ class KernelScoreDensity(BaseDiffusionDensity):
     -----
     With `threshold` other than "none" the score at noise variance :math:`\tau` (heat
     clock; standardised columns, scaled to a common bandwidth `noise_floor_`) is
-    multiplied by a factor that depends on the estimated density :math:`\hat p`, for a constant C:
+    multiplied by a factor that depends on the estimated density :math:`\hat p`. For a
+    constant C:
 
     - "hard" [1]_: zero where :math:`\hat p < C / (n \tau^{d/2})`, else one;
     - "soft" [2]_: smooth from one at the level
@@ -125,6 +126,11 @@ class KernelScoreDensity(BaseDiffusionDensity):
     ValueError; for the same reason it cannot be combined with a graph. In more than two
     or three columns the level of "hard" asks for so many near rows that most of the score
     is zero.
+
+    With "loo" an undirected graph gives a density that depends a little on the order of
+    the columns, because own columns and contexts have bandwidths of their own; with one
+    bandwidth per column it does not. Weights are not counts: "theory" sees a row of
+    weight two as less than two rows.
 
     Memory is bounded: queries are handled in chunks whose size falls with the number of
     training rows.
@@ -259,18 +265,20 @@ class KernelScoreDensity(BaseDiffusionDensity):
         try:
             given = np.atleast_1d(np.asarray(self.bandwidth, dtype=np.float64))
         except (TypeError, ValueError):
-            given = np.array([])
+            given = np.empty(0)
+        if np.asarray(self.bandwidth).dtype == bool:
+            given = np.empty(0)
         if given.shape not in ((1,), (n_features,)):
             raise ValueError(
                 f"bandwidth must be one of {', '.join(map(repr, RULES))} "
                 f"{BANDWIDTH_NUMBERS}; got {self.bandwidth!r} for {n_features} columns."
             )
-        bad = np.flatnonzero(~((given >= FLOOR) & np.isfinite(given)))
+        bad = np.flatnonzero(~((given >= FLOOR) & (given <= 1 / FLOOR)))
         if len(bad):
             raise ValueError(
-                f"bandwidth must be at least {FLOOR:g} standard deviations of its column "
-                f"and finite, got {given[bad[0]]:g} at position {bad[0]}; kernels "
-                "narrower than that are lost in rounding."
+                f"bandwidth must be from {FLOOR:g} to {1 / FLOOR:g} standard deviations "
+                f"of its column, got {given[bad[0]]:g} at position {bad[0]}; kernels "
+                "beyond are lost in rounding."
             )
         return np.broadcast_to(given, n_features).copy()
 

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
 from ._torch import to_tensor
@@ -31,9 +31,11 @@ from .graphs import Block
 from .kernels import conditional_log_density, kernel_exponents
 
 FLOOR = 1e-3
-CEILING = 3.0
-MAX_RATIO = 16.0
+CEILING, CONTEXT_CEILING = 3.0, 10.0
+FIRST_STEP = 0.4
 LOG_TOLERANCE = 0.03
+TOLERANCE = 1e-4
+MAX_EVALUATIONS = 40
 MAX_LEFT_OUT_ROWS, MIN_LEFT_OUT_ROWS = 2000, 500
 MAX_PAIRS = 4e7
 CHUNK_FLOATS = 2**19
@@ -141,32 +143,29 @@ def leave_one_out(
 def best_bandwidths(likelihood: LeaveOneOut) -> tuple[float, float]:
     """Bandwidths of own columns and context with the greatest likelihood.
 
-    The best common bandwidth is found first, then the best ratio of the two at an
-    unchanged geometric mean.
+    The best common bandwidth comes first, by Brent's method; from there the best pair,
+    by Nelder and Mead's. Of several peaks it may be a lower one.
     """
-    log_h = _argmax(
-        lambda x: likelihood.log_likelihood(math.exp(x), math.exp(x)),
-        math.log(FLOOR),
-        math.log(CEILING),
-    )
-    if likelihood.context.shape[1] == 0:
-        return math.exp(log_h), math.exp(log_h)
-    # neither bandwidth may pass the floor on the way
-    furthest = min(0.5 * math.log(MAX_RATIO), log_h - math.log(FLOOR))
-    half_ratio = _argmax(
-        lambda x: likelihood.log_likelihood(math.exp(log_h - x), math.exp(log_h + x)),
-        -furthest,
-        furthest,
-    )
-    return math.exp(log_h - half_ratio), math.exp(log_h + half_ratio)
-
-
-def _argmax(function, low: float, high: float) -> float:
-    """Place of a maximum, by Brent's method; the global one if there is one peak."""
-    result = minimize_scalar(
-        lambda x: -function(x),
-        bounds=(low, high),
+    log_floor, log_ceiling = math.log(FLOOR), math.log(CEILING)
+    common = minimize_scalar(
+        lambda x: -likelihood.log_likelihood(math.exp(x), math.exp(x)),
+        bounds=(log_floor, log_ceiling),
         method="bounded",
         options={"xatol": LOG_TOLERANCE},
-    )
-    return float(result.x)
+    ).x
+    if likelihood.context.shape[1] == 0:
+        return math.exp(common), math.exp(common)
+    simplex = common + FIRST_STEP * np.array([[0, 0], [1, -1], [0, -1]])
+    pair = minimize(
+        lambda x: -likelihood.log_likelihood(*np.exp(x)),
+        simplex[0],
+        bounds=[(log_floor, log_ceiling), (log_floor, math.log(CONTEXT_CEILING))],
+        method="Nelder-Mead",
+        options={
+            "initial_simplex": np.maximum(simplex, log_floor),
+            "xatol": LOG_TOLERANCE,
+            "fatol": TOLERANCE,
+            "maxfev": MAX_EVALUATIONS,
+        },
+    ).x
+    return math.exp(pair[0]), math.exp(pair[1])

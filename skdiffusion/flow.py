@@ -8,7 +8,8 @@ Every column belongs to one denoiser; given its context the density of its rows 
     + n_{own} \log \cos t_{min}, \qquad r_{t_{min}} = \cos(t_{min})\, r,
 
 with t_max = pi/2 unless said otherwise, and samples follow the same ordinary
-differential equation backward [1]_, so both describe one density. Its smallest scale is the noise floor tan(t_min).
+differential equation backward [1]_, so both describe one density. Its smallest scale is
+the noise floor tan(t_min).
 
 References
 ----------

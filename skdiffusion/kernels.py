@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from .denoisers import Denoiser
-from .process import score, velocity_from_denoised
+from .process import velocity_from_denoised
 from .thresholds import Threshold
 
 LOG_2PI = math.log(2 * math.pi)
@@ -146,16 +146,10 @@ class KernelDenoiser(Denoiser):
         return kernel_exponents(c, self.c, self.log_weight)
 
     def velocity(self, r_t: Tensor, t: Tensor, code: Tensor) -> Tensor:
-        weight, largest = relative_weights(self._exponents(r_t, t, code))
-        total = weight.sum(1, keepdim=True)
-        mean = weight @ self.r / total
+        mean, keep = self._mean_and_factor(r_t, t, code)
         if self.threshold is not None:
-            x, tau = r_t / torch.cos(t), torch.tan(t) ** 2
-            squares = (x.square() / tau + LOG_2PI + torch.log(tau)).sum(1, keepdim=True)
-            log_density = total.log() + largest - 0.5 * squares
-            keep = self.threshold.keep(log_density, tau, x.shape[1])
             # Tweedie's formula for the thresholded score: x + tau * keep * score
-            mean = keep * mean + (1 - keep) * x
+            mean = keep * mean + (1 - keep) * r_t / torch.cos(t)
         return velocity_from_denoised(r_t, mean, t)
 
     def log_density(self, z: Tensor) -> Tensor:
@@ -166,12 +160,23 @@ class KernelDenoiser(Denoiser):
         return found + (log_derivative - math.log(h)).sum(1)
 
     def score(self, z: Tensor) -> Tensor:
-        """Gradient of the log-density at clean rows, with the threshold."""
+        """Gradient of the log-density at clean rows, times the threshold's factor."""
         r, _ = self.to_own(z)
         t = r.new_tensor(math.atan(self.noise_floor))
-        r_t = torch.cos(t) * r
-        v = self.velocity(r_t, t, self.encode(z))
-        return torch.cos(t) * score(r_t, v, t) / self.unit
+        mean, keep = self._mean_and_factor(torch.cos(t) * r, t, self.encode(z))
+        return keep * (mean - r) / (torch.tan(t) ** 2 * self.unit)
+
+    def _mean_and_factor(self, r_t: Tensor, t: Tensor, code: Tensor):
+        """Mean of the rows given a noisy query, and the factor on the score."""
+        weight, largest = relative_weights(self._exponents(r_t, t, code))
+        total = weight.sum(1, keepdim=True)
+        mean = weight @ self.r / total
+        if self.threshold is None:
+            return mean, torch.ones_like(total)
+        x, tau = r_t / torch.cos(t), torch.tan(t) ** 2
+        squares = (x.square() / tau + LOG_2PI + torch.log(tau)).sum(1, keepdim=True)
+        log_density = total.log() + largest - 0.5 * squares
+        return mean, self.threshold.keep(log_density, tau, x.shape[1])
 
     def _exponents(self, r_t: Tensor, t: Tensor, code: Tensor) -> Tensor:
         """Exponents of the weights of the rows at a noisy query, (n, n_rows).

@@ -78,6 +78,33 @@ def test_found_bandwidths_beat_others_nearby():
         assert best > likelihood.log_likelihood(factor * h, h_context / factor)
 
 
+def test_strong_dependence_is_found():
+    """Own and context bandwidth lie far apart; catches a search along one line."""
+    rng = np.random.RandomState(0)
+    a = rng.standard_normal(800)
+    Z = np.c_[np.sin(8 * a) + 0.05 * rng.standard_normal(800), a]
+    likelihood = likelihood_of(Z / Z.std(axis=0), 1)
+    found = likelihood.log_likelihood(*best_bandwidths(likelihood))
+    grid = np.geomspace(FLOOR, 1, 12)
+    best = max(likelihood.log_likelihood(h, c) for h in grid for c in grid)
+    assert found > best - 0.02
+
+
+def test_rows_equal_in_own_columns_only_are_no_twins():
+    """Catches twins that are told by part of the block."""
+    Z = np.c_[np.repeat([0.0, 1.0], 20), standard_normal(40, 1)]
+    found = likelihood_of(Z, 1).log_likelihood(0.3, 0.5)
+    padded = np.c_[Z, np.zeros(40)]
+    assert found == pytest.approx(brute_force(padded, np.ones(40), 0.3, 0.5))
+
+
+def test_every_own_column_of_a_block_gets_the_found_bandwidth():
+    Z = standard_normal(200, 3)
+    everything = np.ones(200), np.arange(200), 9.0
+    ((own, _),) = leave_one_out(factorize(None, 3).joined().blocks, Z, *everything)
+    np.testing.assert_allclose(own, best_bandwidths(likelihood_of(Z, 3))[0])
+
+
 def test_a_column_of_noise_in_the_context_gets_a_wide_kernel():
     Z = standard_normal(400, 2)
     blocks = factorize(None, 2).blocks

@@ -8,10 +8,12 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import standard_normal
 from sklearn.neighbors import KernelDensity
 
 from skdiffusion import KernelScoreDensity, flow
+from skdiffusion.bandwidths import LeaveOneOut, best_bandwidths
 from skdiffusion.datasets import (
     make_heavy_tails,
     make_nonlinear_chain,
@@ -166,6 +168,39 @@ def test_a_small_constant_brings_the_threshold_back_to_the_estimate(chain):
     )
 
 
+def test_threshold_uses_its_constant_and_the_effective_size():
+    """The factor between the gradients, from the documented level of "max"."""
+    X, weight = standard_normal(60, 2), np.r_[np.ones(30), np.full(30, 4.0)]
+    made = {"bandwidth": 0.3}
+    plain = KernelScoreDensity(**made).fit(X, sample_weight=weight)
+    made |= {"threshold": "max", "threshold_constant": 5.0}
+    cut = KernelScoreDensity(**made).fit(X, sample_weight=weight)
+    new = 1.5 * standard_normal(40, 2, seed=1)
+    log_p = plain.score_samples(new) + np.log(plain.margins_.scale).sum()
+    n = weight.sum() ** 2 / (weight**2).sum()
+    factor = np.minimum(1, np.exp(log_p) * n * (2 * np.pi * 0.3**2) / 5)
+    expected = factor[:, None] * plain.log_density_gradient(new)
+    np.testing.assert_allclose(cut.log_density_gradient(new), expected, rtol=1e-9)
+
+
+def test_bandwidths_of_the_model_are_those_of_the_search():
+    """Own and context bandwidth in their places, in the units of their own columns."""
+    rng = np.random.RandomState(0)
+    a = rng.standard_normal(300)
+    X = np.c_[100 * a, np.sin(3 * a) + 0.1 * rng.standard_normal(300)]
+    density = KernelScoreDensity(nx.DiGraph([(0, 1)])).fit(X)
+    z, scale = torch.tensor(density.margins_.forward(X)), density.margins_.scale
+    likelihood = LeaveOneOut(
+        z[:, [1]], z[:, [0]], torch.ones(300).double(), torch.arange(300)
+    )
+    own, context = best_bandwidths(likelihood)
+    assert own > 1.5 * context
+    assert density.bandwidth_[1] == pytest.approx(own * scale[1])
+    np.testing.assert_allclose(density.context_bandwidth_[1], context * scale[:1])
+    standardised = density.bandwidth_ / scale
+    assert density.noise_floor_ == pytest.approx(np.sqrt(standardised.prod()))
+
+
 def test_thresholded_path_starts_at_the_variance_of_the_paper():
     X = standard_normal(256, 2)
     density = KernelScoreDensity(threshold="hard", smoothness=1, bandwidth=0.2).fit(X)
@@ -178,7 +213,9 @@ def test_thresholded_path_starts_at_the_variance_of_the_paper():
         ({"bandwidth": 0.0}, ValueError, "bandwidth"),
         ({"bandwidth": -1}, ValueError, "bandwidth"),
         ({"bandwidth": 1e-6}, ValueError, "rounding"),
-        ({"bandwidth": np.inf}, ValueError, "finite"),
+        ({"bandwidth": np.inf}, ValueError, "got inf"),
+        ({"bandwidth": 1e200}, ValueError, "rounding"),
+        ({"bandwidth": [True, True, True]}, ValueError, "positive number"),
         ({"bandwidth": [0.1, 0.2]}, ValueError, "one for each column.* 3 columns"),
         ({"bandwidth": [0.1, -0.2, 0.3]}, ValueError, "got -0.2 at position 1"),
         ({"bandwidth": [0.1, np.nan, 0.3]}, ValueError, "got nan at position 1"),

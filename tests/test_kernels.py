@@ -9,7 +9,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 from skdiffusion import process
 from skdiffusion.flow import Path, log_density, sample
 from skdiffusion.kernels import KernelDenoiser
-from skdiffusion.thresholds import make_threshold
+from skdiffusion.thresholds import make_threshold, soft
 
 H = 0.3
 T_MIN = math.atan(H)
@@ -108,6 +108,39 @@ def test_thresholded_score_vanishes_far_away_and_is_exact_nearby(rows, weight, n
     expected, found = plain.score(z), cut.score(z)
     torch.testing.assert_close(found[0], expected[0])
     assert found[1].abs().item() < 1e-10 < expected[1].abs().item()
+
+
+@pytest.mark.parametrize("t", [0.3, 0.7, 1.2])
+@pytest.mark.parametrize("name", ["hard", "soft", "max"])
+def test_thresholded_velocity_follows_the_formulas(rows, weight, name, t):
+    """From densities and scores of the noisy mixture; catches a wrong clock."""
+    n, t = 7, torch.tensor(t).double()
+    cos, tau = torch.cos(t), torch.tan(t) ** 2
+    x = 2 * torch.randn(40, 2, generator=torch.Generator().manual_seed(3)).double()
+    x.requires_grad_(True)
+    log_p = mixture(rows[:, :2], weight, tau.sqrt()).log_prob(x)
+    plain = torch.autograd.grad(log_p.sum(), x)[0]
+    x, p = x.detach(), log_p.detach().exp().unsqueeze(1)
+    level = {
+        "hard": 1 / (n * tau),
+        "soft": math.log(n) / (n * 2 * math.pi * tau),
+        "max": 1 / (n * 2 * math.pi * tau),
+    }[name]
+    # a constant that puts the level in the middle of the densities
+    constant = (1.01 * p.median() / level).item()
+    threshold = make_threshold(name, constant, n)
+    denoiser = denoiser_of((0, 1), (), rows, weight, [H, H], [], threshold)
+    ratio = p / (constant * level)
+    factor = {
+        "hard": (ratio >= 1).double(),
+        "max": ratio.clamp(max=1),
+        "soft": soft(ratio.log()),
+    }[name]
+    assert 0 < factor.mean() < 1
+    v = denoiser.velocity(cos * x, t, denoiser.encode(x))
+    # the score in the heat clock is cos t times that of the process
+    found = cos * process.score(cos * x, v, t)
+    torch.testing.assert_close(found, factor * plain, atol=1e-9, rtol=1e-9)
 
 
 def test_score_at_the_stopping_time_is_the_gradient_of_the_log_density(rows, weight):

@@ -32,15 +32,25 @@ def test_max_divides_by_the_larger_of_density_and_level():
 
 def test_soft_rises_from_half_the_level_to_the_level():
     """Catches a bump that is mirrored, or not smooth at its ends."""
-    ratio = torch.tensor([1e-300, 0.5, 0.500001, 0.75, 0.999999, 1.0, 1e300]).double()
+    ratio = torch.tensor(
+        [1e-300, 0.5, 0.500001, 0.6, 0.75, 0.999999, 1.0, 1e300]
+    ).double()
     keep = soft(ratio.log())
-    torch.testing.assert_close(keep, torch.tensor([0, 0, 0, 0.5, 1, 1, 1]).double())
+    # at s = 2 * 0.6 - 1 = 0.2 the bump is 1 / (1 + exp((1 - 2 s) / (s (1 - s))))
+    inside = 1 / (1 + math.exp(0.6 / 0.16))
+    expected = torch.tensor([0, 0, 0, inside, 0.5, 1, 1, 1])
+    torch.testing.assert_close(keep, expected.double(), atol=1e-6, rtol=0)
     u = torch.linspace(0.5, 1, 1001).double()
     assert (soft(u.log()).diff() >= 0).all()
 
 
 def test_hard_keeps_the_score_from_the_level_on():
     assert hard(torch.tensor([-1e-9, 0.0, 1.0])).tolist() == [0, 1, 1]
+
+
+def test_one_effective_row_has_a_level():
+    """The logarithm of n is held at 1: catches log log 1."""
+    assert make_threshold("soft", 1.0, 1.0).log_level(TAU, 2).isfinite()
 
 
 def test_none_is_no_threshold():
