@@ -82,9 +82,12 @@ for row, (i, j) in zip(axes, [(4, 5), (2, 5)], strict=True):
         ax.set_xlabel(f"column {i}")
     row[0].set_ylabel(f"column {j}")
 for ax, name in zip(axes[0], panels, strict=True):
-    error = f"\nKL {divergence[name].mean:.2f} nats" if name in divergence else ""
+    error = f"\n{divergence[name].mean:.2f} nats off" if name in divergence else ""
     ax.set_title(name + error, fontsize=10)
-figure.suptitle("Samples of four estimates: structure sharpens them, learning more so")
+figure.suptitle(
+    "Samples of four estimates from 1500 rows of six columns, and their divergence from "
+    "the truth: structure gains most, learning more"
+)
 figure.tight_layout()
 path = sys.argv[1] if len(sys.argv) > 1 else "kernel_scores.png"
 figure.savefig(path, dpi=110)

@@ -52,11 +52,12 @@ class KernelScoreDensity(BaseDiffusionDensity):
     bandwidth : {"loo", "theory"}, float or array-like of shape (n_features,), \
             default="loo"
         Standard deviation of the kernels in units of the standard deviation of each
-        column. "loo" maximises the leave-one-out log-likelihood, for each block over one
-        bandwidth of its own columns and one of its context, from 0.001 to 3 and to 10
-        standard deviations. "theory" is ``n ** (-1 / (2 * smoothness + d))``
-        for all columns, with Kish's effective number of rows n. Numbers must be at least
-        0.001; one serves all columns.
+        column, in the order of the columns (`bandwidth_` is in data units). "loo"
+        maximises the leave-one-out log-likelihood, for each block over one bandwidth of
+        its own columns, from 0.001 to 3, and one of its context, from 0.001 to 10.
+        "theory" is ``n ** (-1 / (2 * smoothness + d))`` for all columns, with Kish's
+        effective number of rows n. Numbers must be from 0.001 to 1000; one serves all
+        columns, own or context.
     smoothness : float, default=2
         Assumed smoothness :math:`\beta` of the density, in (0, 2], for "theory" (also
         the bandwidth of constant columns with "loo") and for the start of a thresholded
@@ -266,19 +267,19 @@ class KernelScoreDensity(BaseDiffusionDensity):
             given = np.atleast_1d(np.asarray(self.bandwidth, dtype=np.float64))
         except (TypeError, ValueError):
             given = np.empty(0)
-        if np.asarray(self.bandwidth).dtype == bool:
-            given = np.empty(0)
-        if given.shape not in ((1,), (n_features,)):
+        wrong_kind = self.bandwidth is None or np.asarray(self.bandwidth).dtype == bool
+        if wrong_kind or given.shape not in ((1,), (n_features,)):
             raise ValueError(
                 f"bandwidth must be one of {', '.join(map(repr, RULES))} "
-                f"{BANDWIDTH_NUMBERS}; got {self.bandwidth!r} for {n_features} columns."
+                f"{BANDWIDTH_NUMBERS}, in the order of the columns of X; got "
+                f"{self.bandwidth!r} for {n_features} columns."
             )
         bad = np.flatnonzero(~((given >= FLOOR) & (given <= 1 / FLOOR)))
         if len(bad):
             raise ValueError(
                 f"bandwidth must be from {FLOOR:g} to {1 / FLOOR:g} standard deviations "
-                f"of its column, got {given[bad[0]]:g} at position {bad[0]}; kernels "
-                "beyond are lost in rounding."
+                f"of its column, got {given[bad[0]]:g} at position {bad[0]}. Beyond "
+                "these limits densities are lost in rounding."
             )
         return np.broadcast_to(given, n_features).copy()
 

@@ -108,7 +108,7 @@ def picture(records, path):
     axes[0].set_ylabel(f"mean squared error of the score, n = {N_CURVE}")
     axes[0].legend(fontsize=8, loc="lower left")
     figure.suptitle(
-        "Error of the kernel score: on the lines of theory without a threshold"
+        "Error of the kernel score: thresholds help at the least noise and cost at more"
     )
     figure.tight_layout()
     figure.savefig(path, dpi=110)
