@@ -27,8 +27,9 @@ CONSTANT_COLUMNS = (
     "columns {} are constant; their density is normal around the constant with standard "
     "deviation {}, in the units of the data."
 )
-# floats a denoiser may hold at once in one intermediate result: 4 MiB in float64
-CHUNK_FLOATS = 2**19
+# floats a denoiser may hold at once, so that they stay in the cache of a processor
+CHUNK_FLOATS = 2**20
+MIN_CHUNK = 16
 # the gradient keeps every intermediate result of the path
 GRADIENT_SHARE = 16
 
@@ -114,7 +115,8 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
             not influence each other.
         """
         X = self._check_rows(X)
-        terms = self._by_chunks(self._log_density, self.margins_.forward(X))
+        Z = self.margins_.forward(X)
+        terms = self._by_chunks(self._log_density, Z, self._denoisers())
         return terms.sum(axis=1) + self.margins_.log_derivative(X)
 
     def score(self, X, y=None, sample_weight=None):
@@ -158,9 +160,9 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         check_integer("n_samples", n_samples, low=1)
         shape = (n_samples, self.n_features_in_)
         noise = check_random_state(random_state).standard_normal(shape)
-        generations = self.factorization_.generations
-        parts = flow.in_order(self._denoisers(), generations)
-        Z = self._by_chunks(lambda noise: flow.sample(parts, noise, self._path()), noise)
+        parts = flow.in_order(self._denoisers(), self.factorization_.generations)
+        path = self._path()
+        Z = self._by_chunks(lambda e: flow.sample(parts, e, path), noise, parts)
         X = self.margins_.inverse(Z)
         return self._as_frame(X) if as_frame else X
 
@@ -179,7 +181,9 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         """
         X = self._check_rows(X)
         Z = self.margins_.forward(X)
-        gradient = self._by_chunks(self._gradient, Z, share=GRADIENT_SHARE)
+        gradient = self._by_chunks(
+            self._gradient, Z, self._denoisers(), share=GRADIENT_SHARE
+        )
         return self.margins_.pull_back_gradient(X, gradient)
 
     def _check_common_parameters(self) -> None:
@@ -240,27 +244,39 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         check_integer("n_steps", self.n_steps, low=1)
         return flow.Path(stopping_time(self.noise_floor_), self.n_steps)
 
+    def _evaluation_dtype(self) -> torch.dtype:
+        """Precision of denoisers; rows and log-densities are float64 in any case."""
+        return torch.float64
+
     def _denoisers(self) -> list:
         """Denoisers on the device, built once; they are no part of the saved state."""
-        device = resolve_device(self.device)
-        if getattr(self, "_cache", None) is None or self._cache[0] != device:
+        place = resolve_device(self.device), self._evaluation_dtype()
+        if getattr(self, "_cache", None) is None or self._cache[0] != place:
             denoisers = [
-                denoiser.to(device).double().eval().requires_grad_(False)
+                part.to(*place).eval().requires_grad_(False)
                 for denoiser in self._build_denoisers()
+                for part in denoiser.split()
             ]
-            self._cache = device, denoisers
+            self._cache = place, denoisers
         return self._cache[1]
 
-    def _by_chunks(self, function, rows: np.ndarray, share: int = 1) -> np.ndarray:
-        """Apply a function of tensors to chunks of rows that fit into the cache."""
+    def _by_chunks(self, function, rows: np.ndarray, denoisers, share=1) -> np.ndarray:
+        """Apply a function of tensors to chunks of rows that fit into the cache.
+
+        All chunks have one size, the last is padded: the rounding of matrix products
+        may depend on their size, and rows must not depend on how many are asked for.
+        """
         device = resolve_device(self.device)
-        floats_per_row = max(denoiser.floats_per_row for denoiser in self._denoisers())
-        size = max(16, CHUNK_FLOATS // (share * floats_per_row))
+        floats_per_row = share * max(denoiser.floats_per_row for denoiser in denoisers)
+        size = MIN_CHUNK * max(1, CHUNK_FLOATS // (MIN_CHUNK * floats_per_row))
+        results = []
         with torch.no_grad():
-            results = [
-                to_numpy(function(to_tensor(rows[i : i + size], device=device)))
-                for i in range(0, len(rows), size)
-            ]
+            for i in range(0, len(rows), size):
+                chunk = rows[i : i + size]
+                padded = np.zeros((size, rows.shape[1]))
+                padded[: len(chunk)] = chunk
+                result = to_numpy(function(to_tensor(padded, device=device)))
+                results.append(result[: len(chunk)])
         return np.concatenate(results)
 
     def _log_density(self, z: Tensor) -> Tensor:

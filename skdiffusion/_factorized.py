@@ -1,11 +1,15 @@
 """The estimator `FactorizedDiffusionDensity`: parameters, documentation, little code."""
 
+import torch
+
 from ._base import BaseDiffusionDensity
 from ._torch import TRAINING_DTYPE, make_generator, resolve_device, to_tensor
-from ._validation import check_boolean, check_integer, check_real
+from ._validation import check_boolean, check_choice, check_integer, check_real
 from .networks import ConditionalNetwork, initial_networks
 from .process import noise_floor, stopping_time
 from .training import Options, Record, Rows, fit_networks
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 class FactorizedDiffusionDensity(BaseDiffusionDensity):
@@ -46,7 +50,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         Standard deviation of the normal noise left in the density, relative to the
         scale of a column given its context. Smaller values resolve finer detail and
         cost accuracy elsewhere.
-    n_steps : int, default=16
+    n_steps : int, default=12
         Number of steps of the fourth-order solver of the probability flow, in
         `score_samples` and `sample`; may be changed after fit. The user guide lists the
         error measured with the default; :func:`skdiffusion.metrics.integration_error`
@@ -81,6 +85,10 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         regressions stay those of the first fit; graph, sizes and noise floor must be
         the same. With an integer `random_state` and rows in the same order, the same
         rows are held out again.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the networks in `score_samples`, `sample` and the gradient; may be
+        changed after fit. Single precision costs about 1e-5 nats and a third of the
+        time. The state of the flow is float64 in any case; training is in float32.
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA if present.
     verbose : int, default=0
@@ -169,7 +177,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         n_layers=2,
         dropout=0.0,
         noise_floor=0.03,
-        n_steps=16,
+        n_steps=12,
         learning_rate_init=5e-3,
         weight_decay=1e-2,
         batch_size=512,
@@ -179,6 +187,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         n_iter_no_change=16,
         tol=1e-4,
         warm_start=False,
+        dtype="float32",
         device="cpu",
         verbose=0,
         random_state=None,
@@ -199,6 +208,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
+        self.dtype = dtype
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
@@ -222,6 +232,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
             open_low=True,
             open_high=True,
         )
+        check_choice("dtype", self.dtype, DTYPES)
         check_boolean("early_stopping", self.early_stopping)
         check_boolean("warm_start", self.warm_start)
 
@@ -323,6 +334,10 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
             "best_validation_score_": record.best_validation_score,
             "n_iter_": len(record.loss_curve),
         }
+
+    def _evaluation_dtype(self) -> torch.dtype:
+        check_choice("dtype", self.dtype, DTYPES)
+        return DTYPES[self.dtype]
 
     def _build_denoisers(self) -> list:
         return [ConditionalNetwork.from_state(s) for s in self.model_["networks"]]

@@ -70,7 +70,7 @@ class KernelScoreDensity(BaseDiffusionDensity):
     max_factor_size : int or None, default=12
         Largest number of columns in one factor of `graph`. It does not apply to
         ``graph=None``.
-    n_steps : int, default=16
+    n_steps : int, default=12
         Number of steps of the fourth-order solver in `sample`; may be changed after
         fit. `score_samples` uses the closed form and no solver.
     device : str, default="cpu"
@@ -171,7 +171,7 @@ class KernelScoreDensity(BaseDiffusionDensity):
         threshold="none",
         threshold_constant=1.0,
         max_factor_size=12,
-        n_steps=16,
+        n_steps=12,
         device="cpu",
         random_state=None,
     ):

@@ -36,7 +36,7 @@ class Denoiser(nn.Module):
 
     @property
     def floats_per_row(self) -> int:
-        """Size of the largest intermediate result for one row."""
+        """Floats held at once for one row."""
         return len(self.columns)
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,12 +65,16 @@ class Denoiser(nn.Module):
         if probes is None:
             probes = torch.eye(len(self.columns), dtype=r_t.dtype, device=r_t.device)
         diagonal = torch.zeros_like(r_t)
-        for probe in probes.to(r_t.dtype):
+        for probe in probes.to(r_t):
             v, dv = torch.func.jvp(
                 lambda r: self.velocity(r, t, code), (r_t,), (probe.expand_as(r_t),)
             )
             diagonal = diagonal + probe * dv
         return v, diagonal
+
+    def split(self) -> "list[Denoiser]":
+        """Denoisers of few columns each that together are this one."""
+        return [self]
 
     def select(self, columns: tuple[int, ...]) -> "Denoiser":
         """Denoiser of some of the columns; needed if they fall in several generations."""

@@ -21,10 +21,13 @@ from torch.nn import functional as F
 
 from ._torch import TRAINING_DTYPE, to_numpy, to_tensor
 from .denoisers import Denoiser
+from .fused import ARRAYS_OF_A_PASS, FusedPass
 from .graphs import Block
 from .whitening import regress
 
 N_FREQUENCIES = 4
+# with more columns the intermediate results of enough rows would not fit into the cache
+MAX_COLUMNS_AT_ONCE = 16
 N_TIME_FEATURES = 3 + 2 * N_FREQUENCIES
 
 
@@ -49,13 +52,6 @@ def level_off(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
 def level_off_slope(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Derivative of `level_off`; 1 inside, exponentially small far outside."""
     return 1 - torch.tanh(x - torch.clamp(x, low, high)) ** 2
-
-
-def silu_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
-    """X * sigmoid(x) and its derivative."""
-    s = torch.sigmoid(x)
-    y = x * s
-    return y, s + y * (1 - s)
 
 
 class ConditionalNetwork(Denoiser):
@@ -124,7 +120,8 @@ class ConditionalNetwork(Denoiser):
 
     @property
     def floats_per_row(self) -> int:
-        return len(self.columns) * max(self.w_out.shape[1], self.coef.shape[1])
+        k, H = self.w_out.shape[:2]
+        return k * (ARRAYS_OF_A_PASS * H + self.coef.shape[1])
 
     def engines(self) -> dict[int, str]:
         """Kind of model of every column, for printing."""
@@ -216,6 +213,13 @@ class ConditionalNetwork(Denoiser):
         part.load_state_dict({name: x[keep] for name, x in self.state_dict().items()})
         return part.train(self.training).requires_grad_(self.w_out.requires_grad)
 
+    def split(self) -> list["ConditionalNetwork"]:
+        size = MAX_COLUMNS_AT_ONCE
+        return [
+            self.select(self.columns[i : i + size])
+            for i in range(0, len(self.columns), size)
+        ]
+
     def gather(self, z: Tensor) -> Tensor:
         """Context of every column, shape (k, n, C), padded with zeros."""
         padded = torch.cat([z, torch.zeros_like(z[:, :1])], dim=1)
@@ -223,7 +227,8 @@ class ConditionalNetwork(Denoiser):
 
     def location(self, z: Tensor) -> Tensor:
         """Linear regression on the context, shape (n, k)."""
-        return torch.bmm(self.gather(z), self.coef).squeeze(-1).T + self.intercept
+        linear = torch.bmm(self.gather(z), self.coef.to(z.dtype))
+        return linear.squeeze(-1).T + self.intercept
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
         r = (z[:, list(self.columns)] - self.location(z)) / self.scale
@@ -232,45 +237,49 @@ class ConditionalNetwork(Denoiser):
     def from_own(self, r: Tensor, z: Tensor) -> Tensor:
         return self.location(z) + self.scale * r
 
-    def encode(self, z: Tensor) -> Tensor:
-        """Part of the first layer that reads the context, shape (k, n, H)."""
-        context = level_off(self.gather(z), self.context_low, self.context_high)
-        return torch.baddbmm(self.b_first, context, self.w_context)
+    def encode(self, z: Tensor) -> Tensor | FusedPass:
+        """Part of the first layer that reads the context, shape (k, n, H).
 
-    def _first_layer(self, r_t: Tensor, t: Tensor, code: Tensor) -> Tensor:
-        own = level_off(r_t, self.own_low, self.own_high).T.unsqueeze(-1)
-        features = time_features(t, self.t_min).reshape(-1, N_TIME_FEATURES)
-        return code + own * self.w_own + features @ self.w_time
+        Where no gradient is asked for, it comes with the memory of a fused pass.
+        """
+        context = self.gather(z).to(self.w_own.dtype)
+        context = level_off(context, self.context_low, self.context_high)
+        code = torch.baddbmm(self.b_first, context, self.w_context)
+        return code if torch.is_grad_enabled() else FusedPass(self, code)
 
-    def _inner(self, layer: int, a: Tensor) -> Tensor:
-        return torch.baddbmm(self.b_inner[:, layer], a, self.w_inner[:, layer])
+    def _own_input(self, r_t: Tensor) -> Tensor:
+        r_t = r_t.to(self.w_own.dtype)
+        return level_off(r_t, self.own_low, self.own_high).T.unsqueeze(-1)
 
-    def _outer(self, layer: int, a: Tensor) -> Tensor:
-        return torch.baddbmm(self.b_outer[:, layer], a, self.w_outer[:, layer])
+    def _own_slope(self, r_t: Tensor) -> Tensor:
+        r_t = r_t.to(self.w_own.dtype)
+        return level_off_slope(r_t, self.own_low, self.own_high).T.unsqueeze(-1)
+
+    def _time_input(self, t: Tensor) -> Tensor:
+        features = time_features(t, self.t_min).to(self.w_own.dtype)
+        return features.reshape(-1, N_TIME_FEATURES)
 
     def _output(self, h: Tensor) -> Tensor:
         return h.squeeze(-1).T * self.active
 
-    def velocity(self, r_t: Tensor, t: Tensor, code: Tensor) -> Tensor:
-        h = self._first_layer(r_t, t, code)
+    def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
+        own, time = self._own_input(r_t), self._time_input(t)
+        if isinstance(code, FusedPass):
+            return self._output(code.run_value(own, time @ self.w_time))
+        inputs = torch.cat([own, time.expand(*own.shape[:2], -1)], dim=2)
+        h = torch.baddbmm(code, inputs, torch.cat([self.w_own, self.w_time], dim=1))
         for layer in range(self.n_layers):
-            a = F.silu(self._inner(layer, F.silu(h)))
-            h = h + self._outer(layer, F.dropout(a, self.dropout, self.training))
+            a = torch.bmm(F.silu(h), self.w_inner[:, layer]).add_(self.b_inner[:, layer])
+            a = F.dropout(F.silu(a), self.dropout, self.training)
+            h = torch.baddbmm(h, a, self.w_outer[:, layer]).add_(self.b_outer[:, layer])
         return self._output(torch.baddbmm(self.b_out, F.silu(h), self.w_out))
 
-    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code: Tensor):
-        h = self._first_layer(r_t, t, code)
-        slope = level_off_slope(r_t, self.own_low, self.own_high)
-        dh = slope.T.unsqueeze(-1) * self.w_own
-        for layer in range(self.n_layers):
-            a, slope = silu_and_slope(h)
-            da = torch.bmm(slope * dh, self.w_inner[:, layer])
-            a, slope = silu_and_slope(self._inner(layer, a))
-            h = h + self._outer(layer, a)
-            dh = dh + torch.bmm(slope * da, self.w_outer[:, layer])
-        a, slope = silu_and_slope(h)
-        v = self._output(torch.baddbmm(self.b_out, a, self.w_out))
-        return v, self._output(torch.bmm(slope * dh, self.w_out))
+    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code):
+        if not isinstance(code, FusedPass):
+            return super().velocity_and_divergence(r_t, t, code)
+        own, slope = self._own_input(r_t), self._own_slope(r_t)
+        v, dv = code.run(own, slope, self._time_input(t) @ self.w_time)
+        return self._output(v), self._output(dv)
 
 
 def initial_networks(

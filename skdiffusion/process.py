@@ -71,14 +71,14 @@ def noise_floor(t_min: float) -> float:
 def time_grid(
     t_min: float, n_steps: int, *, t_max: float = T_MAX, like: Tensor
 ) -> Tensor:
-    """Times from t_min to t_max, evenly spaced in their fourth root.
+    """Times from t_min to t_max, evenly spaced in their sixth root.
 
     There are n_steps + 1 of them. The flow bends most at small times, where this
     spacing is finest. Of the powers tried it had the least error over smooth,
     separated and tied data together.
     """
-    ends = (t_min ** (1 / 4), t_max ** (1 / 4))
-    return torch.linspace(*ends, n_steps + 1, dtype=like.dtype, device=like.device) ** 4
+    ends = (t_min ** (1 / 6), t_max ** (1 / 6))
+    return torch.linspace(*ends, n_steps + 1, dtype=like.dtype, device=like.device) ** 6
 
 
 def stratified_times(n: int, t_min: float, *, generator, like: Tensor) -> Tensor:

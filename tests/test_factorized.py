@@ -1,5 +1,6 @@
 """The fitted estimator: exactness, consistency, reproducibility, errors."""
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -140,15 +141,30 @@ def test_huge_weights_are_only_ratios(chain):
 
 
 def test_gradient_is_that_of_score_samples(fitted, chain):
+    """In double precision: differences of single precision are mostly rounding."""
+    precise = copy.copy(fitted).set_params(dtype="float64")
     X, step = chain.data[:5], 1e-5
     columns = []
     for j in range(3):
         shift = step * np.eye(3)[j]
-        ahead, behind = (fitted.score_samples(X + s) for s in (shift, -shift))
+        ahead, behind = (precise.score_samples(X + s) for s in (shift, -shift))
         columns.append((ahead - behind) / (2 * step))
     np.testing.assert_allclose(
-        fitted.log_density_gradient(X), np.transpose(columns), rtol=1e-5, atol=1e-5
+        precise.log_density_gradient(X), np.transpose(columns), rtol=1e-5, atol=1e-5
     )
+
+
+def test_single_precision_costs_little(fitted, chain):
+    """Catches sums or states of the flow in single precision."""
+    precise = copy.copy(fitted).set_params(dtype="float64")
+    X = np.r_[chain.data, 50 * chain.data[:20]]
+    difference = fitted.score_samples(X) - precise.score_samples(X)
+    assert np.abs(difference[: len(chain.data)]).max() < 1e-4
+    np.testing.assert_allclose(
+        fitted.score_samples(X), precise.score_samples(X), rtol=1e-4
+    )
+    samples, others = (e.sample(200, random_state=0) for e in (fitted, precise))
+    np.testing.assert_allclose(samples, others, atol=1e-4)
 
 
 @pytest.mark.parametrize("distance", [20, 1e6])
@@ -359,9 +375,9 @@ def test_pickle_and_joblib_keep_every_bit(fitted, chain, tmp_path):
         pickle.loads(pickle.dumps(fitted)),
         joblib.load(tmp_path / "model.joblib", mmap_mode="r"),
     ]
-    for copy in copies:
-        np.testing.assert_array_equal(copy.score_samples(chain.data), expected[0])
-        np.testing.assert_array_equal(copy.sample(4, random_state=0), expected[1])
+    for loaded in copies:
+        np.testing.assert_array_equal(loaded.score_samples(chain.data), expected[0])
+        np.testing.assert_array_equal(loaded.sample(4, random_state=0), expected[1])
 
 
 def test_pickle_gives_the_same_scores_in_a_fresh_process(fitted, chain, tmp_path):
