@@ -162,7 +162,9 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         noise = check_random_state(random_state).standard_normal(shape)
         parts = flow.in_order(self._denoisers(), self.factorization_.generations)
         path = self._path()
-        Z = self._by_chunks(lambda e: flow.sample(parts, e, path), noise, parts)
+        Z = self._by_chunks(
+            lambda e: flow.sample(parts, e, path), noise, parts, pad=False
+        )
         X = self.margins_.inverse(Z)
         return self._as_frame(X) if as_frame else X
 
@@ -260,24 +262,25 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
             self._cache = place, denoisers
         return self._cache[1]
 
-    def _by_chunks(self, function, rows: np.ndarray, denoisers, share=1) -> np.ndarray:
+    def _by_chunks(
+        self, function, rows: np.ndarray, denoisers, *, share=1, pad=True
+    ) -> np.ndarray:
         """Apply a function of tensors to chunks of rows that fit into the cache.
 
-        All chunks have one size, the last is padded: the rounding of matrix products
-        may depend on their size, and rows must not depend on how many are asked for.
+        With `pad` all chunks have one size: the rounding of matrix products may depend
+        on their size, and a score must not depend on how many rows are asked for.
         """
         device = resolve_device(self.device)
         floats_per_row = share * max(denoiser.floats_per_row for denoiser in denoisers)
         size = MIN_CHUNK * max(1, CHUNK_FLOATS // (MIN_CHUNK * floats_per_row))
-        results = []
+        missing = -len(rows) % size if pad else 0
+        rows = np.concatenate([rows, np.zeros((missing, rows.shape[1]))])
         with torch.no_grad():
-            for i in range(0, len(rows), size):
-                chunk = rows[i : i + size]
-                padded = np.zeros((size, rows.shape[1]))
-                padded[: len(chunk)] = chunk
-                result = to_numpy(function(to_tensor(padded, device=device)))
-                results.append(result[: len(chunk)])
-        return np.concatenate(results)
+            results = [
+                to_numpy(function(to_tensor(rows[i : i + size], device=device)))
+                for i in range(0, len(rows), size)
+            ]
+        return np.concatenate(results)[: len(rows) - missing]
 
     def _log_density(self, z: Tensor) -> Tensor:
         return flow.log_density(self._denoisers(), z, self._path())

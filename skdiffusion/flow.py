@@ -43,9 +43,9 @@ class Path:
     method: RungeKutta = THREE_EIGHTHS
     t_max: float = T_MAX
 
-    def grid(self, like: Tensor) -> Tensor:
-        """Times from t_min to t_max with the dtype and device of a tensor."""
-        return time_grid(self.t_min, self.n_steps, t_max=self.t_max, like=like)
+    def grid(self) -> list[float]:
+        """Times from t_min to t_max."""
+        return time_grid(self.t_min, self.n_steps, self.t_max)
 
 
 def log_density(denoisers: Sequence[Denoiser], z: Tensor, path: Path) -> Tensor:
@@ -77,10 +77,10 @@ def _log_density_of_own(denoiser: Denoiser, z: Tensor, path: Path) -> Tensor:
     code = denoiser.encode(z)
 
     def slope(t, state):
-        return denoiser.velocity_and_divergence(state[0], t, code)
+        return denoiser.velocity_and_divergence(state[0], r.new_tensor(t), code)
 
     start = (math.cos(path.t_min) * r, torch.zeros_like(r))
-    end, divergence = integrate(slope, start, path.grid(z), path.method)
+    end, divergence = integrate(slope, start, path.grid(), path.method)
     end = end / math.sin(path.t_max)
     normal = -0.5 * end**2 - HALF_LOG_2PI - math.log(math.sin(path.t_max))
     return normal + divergence + math.log(math.cos(path.t_min)) + log_derivative
@@ -133,8 +133,8 @@ def _sample_own(denoiser: Denoiser, z: Tensor, noise: Tensor, path: Path) -> Ten
     code = denoiser.encode(z)
 
     def slope(t, state):
-        return (denoiser.velocity(state[0], t, code),)
+        return (denoiser.velocity(state[0], noise.new_tensor(t), code),)
 
     start = (math.sin(path.t_max) * noise,)
-    (r_t,) = integrate(slope, start, path.grid(noise).flip(0), path.method)
+    (r_t,) = integrate(slope, start, path.grid()[::-1], path.method)
     return denoiser.from_own(r_t / math.cos(path.t_min), z)

@@ -14,6 +14,7 @@ bounded and the density has the tails of a normal distribution.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ from .whitening import regress
 N_FREQUENCIES = 4
 # with more columns the intermediate results of enough rows would not fit into the cache
 MAX_COLUMNS_AT_ONCE = 16
+MAX_COLUMNS_TOGETHER = 64
 N_TIME_FEATURES = 3 + 2 * N_FREQUENCIES
 
 
@@ -45,13 +47,21 @@ def time_features(t: Tensor, t_min: float) -> Tensor:
 
 def level_off(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Identity on [low, high] that levels off smoothly within about 1 outside."""
+    return level_off_with_slope(x, low, high)[0]
+
+
+def level_off_with_slope(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """`level_off` and its derivative: 1 inside, exponentially small far outside."""
     inside = torch.clamp(x, low, high)
-    return inside + torch.tanh(x - inside)
+    beyond = torch.tanh(x - inside)
+    return inside + beyond, 1 - beyond**2
 
 
-def level_off_slope(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Derivative of `level_off`; 1 inside, exponentially small far outside."""
-    return 1 - torch.tanh(x - torch.clamp(x, low, high)) ** 2
+@lru_cache(maxsize=1024)
+def features_of_time(t: float, t_min: float, dtype, device) -> Tensor:
+    """`time_features` of one time, (1, N_TIME_FEATURES); all chunks ask for the same."""
+    exact = time_features(torch.tensor([t], dtype=torch.float64), t_min)
+    return exact.to(dtype=dtype, device=device)
 
 
 class ConditionalNetwork(Denoiser):
@@ -247,23 +257,24 @@ class ConditionalNetwork(Denoiser):
         code = torch.baddbmm(self.b_first, context, self.w_context)
         return code if torch.is_grad_enabled() else FusedPass(self, code)
 
-    def _own_input(self, r_t: Tensor) -> Tensor:
+    def _own_input(self, r_t: Tensor) -> tuple[Tensor, Tensor]:
+        """Own input of the first layer and its derivative, both (k, n, 1)."""
         r_t = r_t.to(self.w_own.dtype)
-        return level_off(r_t, self.own_low, self.own_high).T.unsqueeze(-1)
-
-    def _own_slope(self, r_t: Tensor) -> Tensor:
-        r_t = r_t.to(self.w_own.dtype)
-        return level_off_slope(r_t, self.own_low, self.own_high).T.unsqueeze(-1)
+        pair = level_off_with_slope(r_t, self.own_low, self.own_high)
+        return tuple(x.T.unsqueeze(-1) for x in pair)
 
     def _time_input(self, t: Tensor) -> Tensor:
-        features = time_features(t, self.t_min).to(self.w_own.dtype)
-        return features.reshape(-1, N_TIME_FEATURES)
+        """Features of one time for all rows, or of a time for each row."""
+        if t.dim() == 0:
+            place = self.w_own.dtype, self.w_own.device
+            return features_of_time(t.item(), self.t_min, *place)
+        return time_features(t, self.t_min)
 
     def _output(self, h: Tensor) -> Tensor:
         return h.squeeze(-1).T * self.active
 
     def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
-        own, time = self._own_input(r_t), self._time_input(t)
+        (own, _), time = self._own_input(r_t), self._time_input(t)
         if isinstance(code, FusedPass):
             return self._output(code.run_value(own, time @ self.w_time))
         inputs = torch.cat([own, time.expand(*own.shape[:2], -1)], dim=2)
@@ -277,7 +288,7 @@ class ConditionalNetwork(Denoiser):
     def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code):
         if not isinstance(code, FusedPass):
             return super().velocity_and_divergence(r_t, t, code)
-        own, slope = self._own_input(r_t), self._own_slope(r_t)
+        own, slope = self._own_input(r_t)
         v, dv = code.run(own, slope, self._time_input(t) @ self.w_time)
         return self._output(v), self._output(dv)
 
@@ -329,10 +340,16 @@ def bucket_by_context(blocks: Sequence[Block], hidden_size: int) -> list[list[Bl
     """Groups of blocks whose contexts may share one padded size.
 
     Padding below half the hidden size is cheaper than a network of its own; above it,
-    sizes share a bucket up to a factor of two.
+    sizes share a bucket up to a factor of two. Groups are limited so that the
+    intermediate results of a batch stay of a size that memory handles well.
     """
     buckets: dict[int, list[Block]] = {}
     for block in blocks:
         excess = 2 * len(block.context) / hidden_size
         buckets.setdefault(max(0, math.ceil(math.log2(max(excess, 1)))), []).append(block)
-    return [buckets[key] for key in sorted(buckets)]
+    size = MAX_COLUMNS_TOGETHER
+    return [
+        buckets[key][i : i + size]
+        for key in sorted(buckets)
+        for i in range(0, len(buckets[key]), size)
+    ]

@@ -27,6 +27,7 @@ References
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,17 +69,15 @@ def noise_floor(t_min: float) -> float:
     return math.tan(t_min)
 
 
-def time_grid(
-    t_min: float, n_steps: int, *, t_max: float = T_MAX, like: Tensor
-) -> Tensor:
+def time_grid(t_min: float, n_steps: int, t_max: float = T_MAX) -> list[float]:
     """Times from t_min to t_max, evenly spaced in their sixth root.
 
     There are n_steps + 1 of them. The flow bends most at small times, where this
     spacing is finest. Of the powers tried it had the least error over smooth,
     separated and tied data together.
     """
-    ends = (t_min ** (1 / 6), t_max ** (1 / 6))
-    return torch.linspace(*ends, n_steps + 1, dtype=like.dtype, device=like.device) ** 6
+    roots = np.linspace(t_min ** (1 / 6), t_max ** (1 / 6), n_steps + 1)
+    return [t_min, *(roots[1:-1] ** 6).tolist(), t_max]
 
 
 def stratified_times(n: int, t_min: float, *, generator, like: Tensor) -> Tensor:

@@ -7,9 +7,10 @@ The grid is fixed and shared, so rows never influence each other through a step 
 This module knows nothing of diffusion, densities or networks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 State = tuple[Tensor, ...]
@@ -24,7 +25,7 @@ class RungeKutta:
     c: tuple[float, ...]
     order: int
 
-    def step(self, f: Callable, t: Tensor, dt: Tensor, y: State) -> State:
+    def step(self, f: Callable, t: float, dt: float, y: State) -> State:
         """State at t + dt; costs one evaluation of `f` per stage."""
         slopes = []
         for a, c in zip(self.a, self.c, strict=True):
@@ -32,12 +33,13 @@ class RungeKutta:
         return advance(y, dt, self.b, slopes)
 
 
-def advance(y: State, dt: Tensor, weights, slopes: list[State]) -> State:
+def advance(y: State, dt: float, weights, slopes: list[State]) -> State:
     """Y + dt * (weighted sum of the slopes), component by component."""
     for w, slope in zip(weights, slopes, strict=True):
         if w:
             y = tuple(
-                component + (w * dt) * k for component, k in zip(y, slope, strict=True)
+                torch.add(component, k, alpha=w * dt)
+                for component, k in zip(y, slope, strict=True)
             )
     return y
 
@@ -52,16 +54,16 @@ THREE_EIGHTHS = RungeKutta(
 )
 
 
-def integrate(f: Callable, y: State, grid: Tensor, method: RungeKutta) -> State:
+def integrate(f: Callable, y: State, grid: Sequence[float], method: RungeKutta) -> State:
     """State at the last time of the grid, from the state at its first time.
 
     Parameters
     ----------
     f : callable
-        Maps a time (0-d tensor) and a state to the state's slope.
+        Maps a time and a state to the state's slope.
     y : tuple of tensors
         State at ``grid[0]``.
-    grid : Tensor of shape (n_steps + 1,)
+    grid : sequence of n_steps + 1 floats
         Monotone times; decreasing grids integrate backward.
     method : RungeKutta
         The error falls as ``n_steps ** -method.order``.

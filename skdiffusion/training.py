@@ -266,17 +266,20 @@ class Trainer:
     def _step(self, step: int) -> None:
         size = min(self.options.batch_size, BATCH_PER_ROW * len(self.rows))
         batch = _draw(self.rows, size, self.generator)
-        losses = torch.cat(
-            [velocity_loss(n, batch, self.t_min, self.generator) for n in self.networks]
-        )
+        self.optimizer.zero_grad()
+        losses = torch.cat([self._accumulate(n, batch) for n in self.networks])
         self.record.loss_curve.append(losses.mean().item())
         _check_finite(self.record.loss_curve[-1], step)
-        self.optimizer.zero_grad()
-        # the sum, not the mean: every column takes the steps it would take alone
-        losses.sum().backward()
         self.optimizer.step()
         self.scheduler.step()
         self.average.update_parameters(self.networks)
+
+    def _accumulate(self, network: ConditionalNetwork, batch: Rows) -> Tensor:
+        """Losses of the columns; adds to the gradients, network by network."""
+        losses = velocity_loss(network, batch, self.t_min, self.generator)
+        # the sum, not the mean: every column takes the steps it would take alone
+        losses.sum().backward()
+        return losses.detach()
 
     def _check(self) -> None:
         if self.best is None:
