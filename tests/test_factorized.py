@@ -154,6 +154,18 @@ def test_gradient_is_that_of_score_samples(fitted, chain):
     )
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_agrees_with_the_cpu(chain):
+    """Fitted and asked there; the model is then read by a machine without CUDA."""
+    X = chain.data[:50]
+    there = FactorizedDiffusionDensity(chain.graph, **QUICK, device="cuda")
+    there = pickle.loads(pickle.dumps(there.fit(chain.data)))
+    found = there.score_samples(X), there.sample(20, random_state=0)
+    here = there.set_params(device="cpu")
+    np.testing.assert_allclose(here.score_samples(X), found[0], atol=1e-3)
+    np.testing.assert_allclose(here.sample(20, random_state=0), found[1], atol=1e-3)
+
+
 def test_single_precision_costs_little(fitted, chain):
     """Catches sums or states of the flow in single precision."""
     precise = copy.copy(fitted).set_params(dtype="float64")
@@ -442,6 +454,7 @@ def test_frame_in_frame_out(chain):
         ({"validation_fraction": 1}, ValueError, r"in \(0, 1\), got 1"),
         ({"early_stopping": "yes"}, TypeError, "True or False"),
         ({"device": "gpu"}, ValueError, "'gpu' is not a torch device"),
+        ({"dtype": "float16"}, ValueError, "dtype must be one of 'float32', 'float64'"),
         ({"max_factor_size": 0}, ValueError, "max_factor_size"),
         ({"graph": "auto"}, TypeError, "networkx.DiGraph.*got str"),
         ({"verbose": None}, TypeError, "verbose"),

@@ -13,14 +13,49 @@ def rows(generator):
     return 2 * torch.randn(6, 4, generator=generator).double()
 
 
-def test_fused_divergence_is_that_of_automatic_differentiation(network, rows):
-    """Catches a wrong slope, a lost residual or a skipped layer in the dual numbers."""
-    code = network.encode(rows)
+def test_fused_pass_is_automatic_differentiation(network, rows):
+    """Catches a wrong slope, a lost residual or bias, memory that keeps old values."""
     r, _ = network.to_own(rows)
-    v, divergence = network.velocity_and_divergence(r, T, code)
-    expected_v, expected = Denoiser.velocity_and_divergence(network, r, T, code)
-    torch.testing.assert_close(v, expected_v)
-    torch.testing.assert_close(divergence, expected)
+    code = network.encode(rows)
+    with torch.no_grad():
+        fused = network.encode(rows)
+        for t in (T, 2 * T):
+            expected_v, expected = Denoiser.velocity_and_divergence(network, r, t, code)
+            v, divergence = network.velocity_and_divergence(r, t, fused)
+            torch.testing.assert_close(v, expected_v)
+            torch.testing.assert_close(divergence, expected)
+            torch.testing.assert_close(network.velocity(r, t, fused), expected_v)
+
+
+def test_derivative_passes_through_the_levelling_off(network, rows):
+    """Own inputs beyond the range of training; catches a slope of one there."""
+    r, _ = network.to_own(rows)
+    r = r + 4.5
+    expected = Denoiser.velocity_and_divergence(network, r, T, network.encode(rows))
+    with torch.no_grad():
+        found = network.velocity_and_divergence(r, T, network.encode(rows))
+    torch.testing.assert_close(found[1], expected[1])
+
+
+def test_time_for_each_row_is_the_time_for_all(network, rows):
+    """Training passes a time for each row, the flow one for all."""
+    code = network.encode(rows)
+    one = network.velocity(rows, T, code)
+    torch.testing.assert_close(network.velocity(rows, T.expand(len(rows)), code), one)
+
+
+def test_split_network_is_the_whole(generator):
+    """More columns than are evaluated at once."""
+    contexts = [(j - 1,) if j else () for j in range(40)]
+    whole = ConditionalNetwork(range(40), contexts, t_min=0.03, hidden_size=8)
+    whole.initialize(generator).double().eval()
+    whole.w_out.data.normal_(generator=generator)
+    z = torch.randn(5, 40, generator=generator).double()
+    parts = whole.split()
+    assert [len(part.columns) for part in parts] == [16, 16, 8]
+    expected = whole.velocity(z, T, whole.encode(z))
+    found = [p.velocity(z[:, list(p.columns)], T, p.encode(z)) for p in parts]
+    torch.testing.assert_close(torch.cat(found, dim=1), expected)
 
 
 def test_jacobian_is_diagonal(network, rows):
@@ -62,8 +97,9 @@ def test_selected_columns_behave_as_in_the_whole(network, rows):
     r, _ = network.to_own(rows)
     part_r, _ = part.to_own(rows)
     torch.testing.assert_close(part_r, r[:, [3, 1]])
-    whole = network.velocity_and_divergence(r, T, network.encode(rows))
-    selected = part.velocity_and_divergence(part_r, T, part.encode(rows))
+    with torch.no_grad():
+        whole = network.velocity_and_divergence(r, T, network.encode(rows))
+        selected = part.velocity_and_divergence(part_r, T, part.encode(rows))
     for a, b in zip(selected, whole, strict=True):
         torch.testing.assert_close(a, b[:, [3, 1]])
 
@@ -86,7 +122,8 @@ def test_training_starts_at_zero_velocity(generator, rows):
 
 def test_velocity_is_bounded_far_away(network):
     far = torch.full((1, 4), 1e9).double()
-    v, divergence = network.velocity_and_divergence(far, T, network.encode(far))
+    with torch.no_grad():
+        v, divergence = network.velocity_and_divergence(far, T, network.encode(far))
     assert v.abs().max() < 100
     assert divergence.abs().max() < 1e-6
 
@@ -104,9 +141,17 @@ def test_one_hub_does_not_pad_all_columns():
     assert bucket_by_context([*blocks, hub], hidden_size=64) == [blocks, [hub]]
 
 
+def test_wide_tables_are_cut_into_networks_of_bounded_size():
+    blocks = [Block((j,), ()) for j in range(150)]
+    buckets = bucket_by_context(blocks, hidden_size=64)
+    assert [len(bucket) for bucket in buckets] == [64, 64, 22]
+    assert [block for bucket in buckets for block in bucket] == blocks
+
+
 def test_inactive_column_keeps_zero_velocity(network, rows):
     network.active[2] = 0
-    v, divergence = network.velocity_and_divergence(rows, T, network.encode(rows))
+    with torch.no_grad():
+        v, divergence = network.velocity_and_divergence(rows, T, network.encode(rows))
     assert (v[:, 2] == 0).all()
     assert (divergence[:, 2] == 0).all()
     assert network.engines()[2] == "linear Gaussian"
