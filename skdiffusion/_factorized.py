@@ -87,7 +87,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         rows are held out again.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the networks in `score_samples`, `sample` and the gradient; may be
-        changed after fit. Single precision costs about 1e-5 nats and a third of the
+        changed after fit. Single precision costs a few 1e-6 nats and a quarter of the
         time. The state of the flow is float64 in any case; training is in float32.
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA if present.
