@@ -27,11 +27,12 @@ CONSTANT_COLUMNS = (
     "columns {} are constant; their density is normal around the constant with standard "
     "deviation {}, in the units of the data."
 )
-# floats a denoiser may hold at once, so that they stay in the cache of a processor
-CHUNK_FLOATS = 2**20
-MIN_CHUNK = 16
-# the gradient keeps every intermediate result of the path
-GRADIENT_SHARE = 16
+# numbers a denoiser may hold at once, so that they stay in the cache of a processor
+CHUNK_NUMBERS = 2**20
+# chunks are multiples of this number of rows
+GRANULE = 16
+# the gradient keeps the intermediate results of all evaluations of a path
+GRADIENT_ROWS = 16
 
 
 class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
@@ -42,7 +43,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
     A subclass implements `_check_parameters`, `_fit_model`, which returns its fitted
     attributes, among them `model_` (plain arrays), `noise_floor_` and `factorization_`,
     and `_build_denoisers`, which turns `model_` into denoisers. It may replace `_path`,
-    `_log_density` and `_gradient` by closed forms. It has the parameters
+    `_log_density`, `_terms` and `_gradient` by closed forms. It has the parameters
     `graph`, `max_factor_size`, `n_steps`, `device` and `random_state`. `_smoothing` names
     the parameter that is the standard deviation of a constant column.
     """
@@ -116,7 +117,8 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         """
         X = self._check_rows(X)
         Z = self.margins_.forward(X)
-        terms = self._by_chunks(self._log_density, Z, self._denoisers())
+        single = self._evaluation_dtype() == torch.float32
+        terms = self._by_chunks(self._log_density, Z, self._denoisers(), pad=single)
         return terms.sum(axis=1) + self.margins_.log_derivative(X)
 
     def score(self, X, y=None, sample_weight=None):
@@ -183,8 +185,10 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         """
         X = self._check_rows(X)
         Z = self.margins_.forward(X)
-        gradient = self._by_chunks(
-            self._gradient, Z, self._denoisers(), share=GRADIENT_SHARE
+        chunks = np.array_split(Z, range(GRADIENT_ROWS, len(Z), GRADIENT_ROWS))
+        device = resolve_device(self.device)
+        gradient = np.concatenate(
+            [to_numpy(self._gradient(to_tensor(z, device=device))) for z in chunks]
         )
         return self.margins_.pull_back_gradient(X, gradient)
 
@@ -262,17 +266,15 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
             self._cache = place, denoisers
         return self._cache[1]
 
-    def _by_chunks(
-        self, function, rows: np.ndarray, denoisers, *, share=1, pad=True
-    ) -> np.ndarray:
+    def _by_chunks(self, function, rows: np.ndarray, denoisers, *, pad) -> np.ndarray:
         """Apply a function of tensors to chunks of rows that fit into the cache.
 
         With `pad` all chunks have one size: the rounding of matrix products may depend
         on their size, and a score must not depend on how many rows are asked for.
         """
         device = resolve_device(self.device)
-        floats_per_row = share * max(denoiser.floats_per_row for denoiser in denoisers)
-        size = MIN_CHUNK * max(1, CHUNK_FLOATS // (MIN_CHUNK * floats_per_row))
+        numbers = max(denoiser.floats_per_row for denoiser in denoisers)
+        size = GRANULE * max(1, CHUNK_NUMBERS // (GRANULE * numbers))
         missing = -len(rows) % size if pad else 0
         rows = np.concatenate([rows, np.zeros((missing, rows.shape[1]))])
         with torch.no_grad():
@@ -285,10 +287,20 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
     def _log_density(self, z: Tensor) -> Tensor:
         return flow.log_density(self._denoisers(), z, self._path())
 
+    def _terms(self, z: Tensor):
+        """Log-densities of the own columns of each denoiser, one after the other."""
+        for denoiser in self._denoisers():
+            yield flow.log_density_of_own(denoiser, z, self._path())
+
     @torch.enable_grad()
     def _gradient(self, z: Tensor) -> Tensor:
+        """Gradient of the log-density; holds the results of one denoiser at a time."""
         z.requires_grad_(True)
-        return torch.autograd.grad(self._log_density(z).sum(), z)[0]
+        gradient = torch.zeros_like(z)
+        for term in self._terms(z):
+            (part,) = torch.autograd.grad(term.sum(), z)
+            gradient += part
+        return gradient
 
     def __getstate__(self):
         state = super().__getstate__().copy()

@@ -319,8 +319,11 @@ class KernelScoreDensity(BaseDiffusionDensity):
                 "threshold='none' for log-densities; sample and log_density_gradient "
                 "work with any."
             )
-        terms = [denoiser.log_density(z) for denoiser in self._denoisers()]
-        return torch.stack(terms, dim=1)
+        return torch.stack(list(self._terms(z)), dim=1)
+
+    def _terms(self, z: Tensor):
+        for denoiser in self._denoisers():
+            yield denoiser.log_density(z)
 
     def _gradient(self, z: Tensor) -> Tensor:
         if self._is_density():

@@ -36,7 +36,7 @@ class Denoiser(nn.Module):
 
     @property
     def floats_per_row(self) -> int:
-        """Floats held at once for one row."""
+        """Numbers held at once for one row in evaluation without gradients."""
         return len(self.columns)
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,11 +49,19 @@ class Denoiser(nn.Module):
         return r
 
     def encode(self, z: Tensor):
-        """All the velocity needs to know of the clean context; computed once a path."""
+        """All the velocity needs to know of the clean context; computed once a path.
+
+        The result may hold memory that evaluations overwrite: it serves one path, in the
+        gradient mode in which it was made.
+        """
         return
 
     def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
-        """Velocity at the noisy own columns, shape (n, n_own)."""
+        """Velocity at the noisy own columns, shape (n, n_own).
+
+        The time is 0-d or, in training, of shape (n,). The velocity may be of lower
+        precision than `r_t`.
+        """
         raise NotImplementedError
 
     def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code):
@@ -73,7 +81,7 @@ class Denoiser(nn.Module):
         return v, diagonal
 
     def split(self) -> "list[Denoiser]":
-        """Denoisers of few columns each that together are this one."""
+        """Independent denoisers of fewer columns that together are this one."""
         return [self]
 
     def select(self, columns: tuple[int, ...]) -> "Denoiser":

@@ -68,16 +68,17 @@ def log_density(denoisers: Sequence[Denoiser], z: Tensor, path: Path) -> Tensor:
     """
     terms = torch.empty_like(z)
     for denoiser in denoisers:
-        terms[:, list(denoiser.columns)] = _log_density_of_own(denoiser, z, path)
+        terms[:, list(denoiser.columns)] = log_density_of_own(denoiser, z, path)
     return terms
 
 
-def _log_density_of_own(denoiser: Denoiser, z: Tensor, path: Path) -> Tensor:
+def log_density_of_own(denoiser: Denoiser, z: Tensor, path: Path) -> Tensor:
+    """Log-density of the own columns of one denoiser given their contexts, (n, n_own)."""
     r, log_derivative = denoiser.to_own(z)
     code = denoiser.encode(z)
 
     def slope(t, state):
-        return denoiser.velocity_and_divergence(state[0], r.new_tensor(t), code)
+        return denoiser.velocity_and_divergence(state[0], _tensor(t), code)
 
     start = (math.cos(path.t_min) * r, torch.zeros_like(r))
     end, divergence = integrate(slope, start, path.grid(), path.method)
@@ -133,8 +134,13 @@ def _sample_own(denoiser: Denoiser, z: Tensor, noise: Tensor, path: Path) -> Ten
     code = denoiser.encode(z)
 
     def slope(t, state):
-        return (denoiser.velocity(state[0], noise.new_tensor(t), code),)
+        return (denoiser.velocity(state[0], _tensor(t), code),)
 
     start = (math.sin(path.t_max) * noise,)
     (r_t,) = integrate(slope, start, path.grid()[::-1], path.method)
     return denoiser.from_own(r_t / math.cos(path.t_min), z)
+
+
+def _tensor(t: float) -> Tensor:
+    """Time in double precision; a scalar on the CPU goes with tensors everywhere."""
+    return torch.tensor(t, dtype=torch.float64)

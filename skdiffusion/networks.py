@@ -5,8 +5,8 @@ network for the velocity of its residual r_j given its context c_j. The networks
 all columns run together as grouped matrix products: every parameter has a leading
 axis of size `n_own`, contexts are padded to one size with zeros.
 
-The Jacobian with respect to the own columns is diagonal, so carrying one derivative
-along with the value (dual numbers) gives the exact divergence of every column.
+The Jacobian with respect to the own columns is diagonal, so one derivative carried along
+with the value gives the exact divergence of every column (see `dual`).
 
 Outside the range of the training rows the inputs level off, so the velocity stays
 bounded and the density has the tails of a normal distribution.
@@ -14,7 +14,6 @@ bounded and the density has the tails of a normal distribution.
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +21,15 @@ from torch.nn import functional as F
 
 from ._torch import TRAINING_DTYPE, to_numpy, to_tensor
 from .denoisers import Denoiser
-from .fused import ARRAYS_OF_A_PASS, FusedPass
+from .dual import ARRAYS_OF_A_PASS, DualPass, Layer
 from .graphs import Block
 from .whitening import regress
 
 N_FREQUENCIES = 4
-# with more columns the intermediate results of enough rows would not fit into the cache
-MAX_COLUMNS_AT_ONCE = 16
-MAX_COLUMNS_TOGETHER = 64
+# with more, the intermediate results of enough rows would leave the cache
+COLUMNS_PER_EVALUATION = 16
+# with more, the time of a training step grew faster than the number of columns
+COLUMNS_PER_NETWORK = 64
 N_TIME_FEATURES = 3 + 2 * N_FREQUENCIES
 
 
@@ -55,13 +55,6 @@ def level_off_with_slope(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, 
     inside = torch.clamp(x, low, high)
     beyond = torch.tanh(x - inside)
     return inside + beyond, 1 - beyond**2
-
-
-@lru_cache(maxsize=1024)
-def features_of_time(t: float, t_min: float, dtype, device) -> Tensor:
-    """`time_features` of one time, (1, N_TIME_FEATURES); all chunks ask for the same."""
-    exact = time_features(torch.tensor([t], dtype=torch.float64), t_min)
-    return exact.to(dtype=dtype, device=device)
 
 
 class ConditionalNetwork(Denoiser):
@@ -223,12 +216,9 @@ class ConditionalNetwork(Denoiser):
         part.load_state_dict({name: x[keep] for name, x in self.state_dict().items()})
         return part.train(self.training).requires_grad_(self.w_out.requires_grad)
 
-    def split(self) -> list["ConditionalNetwork"]:
-        size = MAX_COLUMNS_AT_ONCE
-        return [
-            self.select(self.columns[i : i + size])
-            for i in range(0, len(self.columns), size)
-        ]
+    def split(self) -> list[Denoiser]:
+        groups = in_groups(self.columns, COLUMNS_PER_EVALUATION)
+        return [self] if len(groups) == 1 else [self.select(group) for group in groups]
 
     def gather(self, z: Tensor) -> Tensor:
         """Context of every column, shape (k, n, C), padded with zeros."""
@@ -242,20 +232,27 @@ class ConditionalNetwork(Denoiser):
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
         r = (z[:, list(self.columns)] - self.location(z)) / self.scale
-        return r, -torch.log(self.scale).expand_as(r)
+        return r, -torch.log(self.scale.to(z.dtype)).expand_as(r)
 
     def from_own(self, r: Tensor, z: Tensor) -> Tensor:
         return self.location(z) + self.scale * r
 
-    def encode(self, z: Tensor) -> Tensor | FusedPass:
+    def encode(self, z: Tensor) -> Tensor | DualPass:
         """Part of the first layer that reads the context, shape (k, n, H).
 
-        Where no gradient is asked for, it comes with the memory of a fused pass.
+        In evaluation without gradients it comes with the memory of a path.
         """
         context = self.gather(z).to(self.w_own.dtype)
         context = level_off(context, self.context_low, self.context_high)
         code = torch.baddbmm(self.b_first, context, self.w_context)
-        return code if torch.is_grad_enabled() else FusedPass(self, code)
+        if self.training or torch.is_grad_enabled():
+            return code
+        names = "w_inner", "b_inner", "w_outer", "b_outer"
+        layers = [
+            Layer(*(getattr(self, name)[:, i] for name in names))
+            for i in range(self.n_layers)
+        ]
+        return DualPass(code, self.w_own, layers, self.w_out, self.b_out)
 
     def _own_input(self, r_t: Tensor) -> tuple[Tensor, Tensor]:
         """Own input of the first layer and its derivative, both (k, n, 1)."""
@@ -265,18 +262,15 @@ class ConditionalNetwork(Denoiser):
 
     def _time_input(self, t: Tensor) -> Tensor:
         """Features of one time for all rows, or of a time for each row."""
-        if t.dim() == 0:
-            place = self.w_own.dtype, self.w_own.device
-            return features_of_time(t.item(), self.t_min, *place)
-        return time_features(t, self.t_min)
+        return time_features(torch.atleast_1d(t), self.t_min).to(self.w_own)
 
     def _output(self, h: Tensor) -> Tensor:
         return h.squeeze(-1).T * self.active
 
     def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
         (own, _), time = self._own_input(r_t), self._time_input(t)
-        if isinstance(code, FusedPass):
-            return self._output(code.run_value(own, time @ self.w_time))
+        if isinstance(code, DualPass):
+            return self._output(code.run(own, time @ self.w_time)[0])
         inputs = torch.cat([own, time.expand(*own.shape[:2], -1)], dim=2)
         h = torch.baddbmm(code, inputs, torch.cat([self.w_own, self.w_time], dim=1))
         for layer in range(self.n_layers):
@@ -286,10 +280,10 @@ class ConditionalNetwork(Denoiser):
         return self._output(torch.baddbmm(self.b_out, F.silu(h), self.w_out))
 
     def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code):
-        if not isinstance(code, FusedPass):
+        if not isinstance(code, DualPass):
             return super().velocity_and_divergence(r_t, t, code)
         own, slope = self._own_input(r_t)
-        v, dv = code.run(own, slope, self._time_input(t) @ self.w_time)
+        v, dv = code.run(own, self._time_input(t) @ self.w_time, slope)
         return self._output(v), self._output(dv)
 
 
@@ -347,9 +341,13 @@ def bucket_by_context(blocks: Sequence[Block], hidden_size: int) -> list[list[Bl
     for block in blocks:
         excess = 2 * len(block.context) / hidden_size
         buckets.setdefault(max(0, math.ceil(math.log2(max(excess, 1)))), []).append(block)
-    size = MAX_COLUMNS_TOGETHER
     return [
-        buckets[key][i : i + size]
+        group
         for key in sorted(buckets)
-        for i in range(0, len(buckets[key]), size)
+        for group in in_groups(buckets[key], COLUMNS_PER_NETWORK)
     ]
+
+
+def in_groups(items: Sequence, size: int) -> list[Sequence]:
+    """Consecutive groups of at most `size`."""
+    return [items[i : i + size] for i in range(0, len(items), size)]

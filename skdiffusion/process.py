@@ -27,7 +27,6 @@ References
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,10 +72,11 @@ def time_grid(t_min: float, n_steps: int, t_max: float = T_MAX) -> list[float]:
     """Times from t_min to t_max, evenly spaced in their sixth root.
 
     There are n_steps + 1 of them. The flow bends most at small times, where this
-    spacing is finest. Of the powers tried it had the least error over smooth,
-    separated and tied data together.
+    spacing is finest. Of the powers 2, 3, 4, 5, 6, 8 and 12 it had the least error over
+    smooth, separated and tied data together.
     """
-    roots = np.linspace(t_min ** (1 / 6), t_max ** (1 / 6), n_steps + 1)
+    ends = (t_min ** (1 / 6), t_max ** (1 / 6))
+    roots = torch.linspace(*ends, n_steps + 1, dtype=torch.float64)
     return [t_min, *(roots[1:-1] ** 6).tolist(), t_max]
 
 

@@ -25,6 +25,7 @@ DECAY_FROM = 0.6
 CHECK_EVERY = 50
 GAIN_IN_STANDARD_ERRORS = 0.25
 VALIDATION_STEPS = 6
+CHUNK_ROWS = 256
 MIN_ROWS_TO_SPLIT = 50
 MIN_HELD_OUT_ROWS = 50
 MAX_HELD_OUT_SHARE = 1 / 4
@@ -112,8 +113,10 @@ def velocity_loss(
 
 def row_scores(networks, rows: Rows, t_min: float) -> list[Tensor]:
     """Conditional log-density of every row and column, one matrix for each network."""
+    path = Path(t_min, VALIDATION_STEPS)
     with torch.no_grad():
-        terms = log_density(networks, rows.z, Path(t_min, VALIDATION_STEPS))
+        chunks = [log_density(networks, z, path) for z in rows.z.split(CHUNK_ROWS)]
+    terms = torch.cat(chunks)
     return [terms[:, list(network.columns)] for network in networks]
 
 

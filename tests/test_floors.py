@@ -10,7 +10,7 @@ import skdiffusion
 ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
     {"_validation", "graphs", "margins", "whitening", "_torch", "process", "solvers"},
-    {"denoisers", "thresholds", "fused"},
+    {"denoisers", "thresholds", "dual"},
     {"networks", "kernels", "flow"},
     {"training", "bandwidths"},
     {"datasets", "metrics"},
