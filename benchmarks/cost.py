@@ -29,8 +29,8 @@ from skdiffusion import FactorizedDiffusionDensity
 from skdiffusion.datasets import make_nonlinear_chain
 
 STAGES = 4  # evaluations a step of the solver
-# shapes in which the estimator evaluates 8 columns: rows at once in scoring, and in sampling,
-# where the chain is walked column by column
+# rows at once with 8 columns: in scoring, and in sampling, where a chain is walked
+# column by column
 SCORED_AT_ONCE, DRAWN_AT_ONCE = 240, 2000
 N_SCORED = 4096
 BATCHES = (256, 512)

@@ -6,6 +6,7 @@ scoring, sampling and gradients are the same for all of them.
 
 import warnings
 from abc import ABC, abstractmethod
+from inspect import signature
 
 import numpy as np
 import torch
@@ -29,8 +30,9 @@ CONSTANT_COLUMNS = (
 )
 # numbers a denoiser may hold at once, so that they stay in the cache of a processor
 CHUNK_NUMBERS = 2**20
-# chunks are multiples of this number of rows
-GRANULE = 16
+# chunks are multiples of this number of rows: with 16, the rounding of a row depended on
+# its place in the chunk for odd sizes of the network
+GRANULE = 64
 # the gradient keeps the intermediate results of all evaluations of a path
 GRADIENT_ROWS = 16
 
@@ -314,4 +316,10 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
                 f"this {type(self).__name__} was saved with model format {version}, but "
                 f"this release reads formats up to {FORMAT_VERSION}; upgrade skdiffusion."
             )
-        super().__setstate__(state)
+        # parameters that a later release added have their defaults
+        added = {k: v for k, v in self._defaults().items() if k not in state}
+        super().__setstate__(added | state)
+
+    @classmethod
+    def _defaults(cls) -> dict:
+        return {k: p.default for k, p in signature(cls).parameters.items()}

@@ -154,6 +154,30 @@ def test_gradient_is_that_of_score_samples(fitted, chain):
     )
 
 
+def test_model_saved_before_a_parameter_existed_gets_its_default(fitted, chain):
+    state = fitted.__getstate__()
+    del state["dtype"]
+    loaded = FactorizedDiffusionDensity.__new__(FactorizedDiffusionDensity)
+    loaded.__setstate__(state)
+    assert loaded.dtype == "float32"
+    X = chain.data[:5]
+    np.testing.assert_array_equal(loaded.score_samples(X), fitted.score_samples(X))
+
+
+def test_odd_networks_score_rows_alone_as_together(chain):
+    """A size that no vector unit divides; catches rounding that depends on the place."""
+    options = QUICK | {"hidden_size": 65, "max_iter": 20}
+    density = FactorizedDiffusionDensity(chain.graph, **options).fit(chain.data)
+    X = chain.data[:70]
+    order = np.random.RandomState(0).permutation(70)
+    together = density.score_samples(X)
+    np.testing.assert_allclose(
+        density.score_samples(X[order]), together[order], rtol=1e-8
+    )
+    alone = density.score_samples(X[69:])
+    np.testing.assert_allclose(alone, together[69:], rtol=1e-8)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu(chain):
     """Fitted and asked there; the model is then read by a machine without CUDA."""

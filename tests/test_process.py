@@ -40,6 +40,8 @@ def test_time_grid_runs_from_t_min_to_the_end_and_is_finest_at_first():
     steps = grid.diff()
     assert (steps > 0).all()
     assert (steps.diff() > 0).all()
+    roots = (grid ** (1 / 6)).diff()
+    torch.testing.assert_close(roots, roots.mean().expand(10))
 
 
 def test_noise_floor_and_stopping_time_are_inverse():
