@@ -22,7 +22,7 @@ import sklearn.datasets
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neighbors import KernelDensity
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdiffusion import FactorizedDiffusionDensity, KernelScoreDensity, datasets
@@ -87,7 +87,7 @@ def estimators(graph, seed):
 
 def log_density_of(model, X):
     """Log-density in the units of X, for estimators behind a scaler too."""
-    if isinstance(model, FactorizedDiffusionDensity):
+    if not isinstance(model, Pipeline):
         return model.score_samples(X)
     scaler, search = model[0], model[-1].best_estimator_
     return search.score_samples(scaler.transform(X)) - np.log(scaler.scale_).sum()
@@ -95,7 +95,7 @@ def log_density_of(model, X):
 
 def draw_from(model, n_samples):
     """Sample from an estimator, behind a scaler or not."""
-    if isinstance(model, FactorizedDiffusionDensity):
+    if not isinstance(model, Pipeline):
         return model.sample(n_samples, random_state=0)
     rows = model[-1].best_estimator_.sample(n_samples)
     return model[0].inverse_transform(rows[0] if isinstance(rows, tuple) else rows)

@@ -174,7 +174,7 @@ def exponent(records, axis, what):
 def picture(records, path):
     """Four panels of cost with exponents."""
     axes_names = list(dict.fromkeys(r["axis"] for r in records))
-    figure, axes = plt.subplots(1, 4, figsize=(13, 3.6))
+    figure, axes = plt.subplots(1, 4, figsize=(13, 3.6), sharey=True)
     names = {"step": "training step", "score": "score a row", "sample": "sample a row"}
     for ax, axis in zip(axes, axes_names, strict=True):
         chosen = [r for r in records if r["axis"] == axis]
@@ -183,6 +183,9 @@ def picture(records, path):
             values = [1000 * r[what] for r in chosen]
             ax.plot([r["value"] for r in chosen], values, marker="o", label=label)
         ax.set(xscale="log", yscale="log", xlabel=axis)
+        ticks = [r["value"] for r in chosen]
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
         ax.legend(fontsize=7, title="exponents", title_fontsize=7)
     axes[0].set_ylabel("milliseconds")
     figure.suptitle("Cost of a training step, and of a row scored and drawn")

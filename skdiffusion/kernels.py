@@ -30,6 +30,8 @@ from .thresholds import Threshold
 
 LOG_2PI = math.log(2 * math.pi)
 SMALLEST_EXPONENT = -700.0
+# weights given the context, and two arrays of exponents
+ARRAYS_OF_A_PASS = 3
 
 
 def kernel_exponents(x: Tensor, centres: Tensor, offset: Tensor) -> Tensor:
@@ -129,7 +131,7 @@ class KernelDenoiser(Denoiser):
 
     @property
     def floats_per_row(self) -> int:
-        return len(self.r)
+        return ARRAYS_OF_A_PASS * len(self.r)
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
         r = z[:, list(self.columns)] / self.unit
@@ -185,5 +187,7 @@ class KernelDenoiser(Denoiser):
         depend on the row; unlike x they stay finite at t = pi/2.
         """
         cos, sin = torch.cos(t), torch.sin(t)
-        half_squares = 0.5 * (cos / sin) ** 2 * self.r.square().sum(1)
-        return torch.addmm(code - half_squares, cos / sin**2 * r_t, self.r.T)
+        offset = code - 0.5 * (cos / sin) ** 2 * self.r.square().sum(1)
+        if len(offset) == len(r_t):
+            return offset.addmm_(cos / sin**2 * r_t, self.r.T)
+        return torch.addmm(offset, cos / sin**2 * r_t, self.r.T)
