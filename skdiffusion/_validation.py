@@ -51,7 +51,7 @@ def check_choice(name: str, value, choices, alternative: str = "") -> None:
     """Raise unless `value` is one of some strings."""
     if isinstance(value, str) and value in choices:
         return
-    near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.75)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(map(repr, choices))
     other = f" {alternative}" if alternative else ""
