@@ -30,9 +30,9 @@ CONSTANT_COLUMNS = (
 )
 # numbers a denoiser may hold at once, so that they stay in the cache of a processor
 CHUNK_NUMBERS = 2**20
-# chunks are multiples of this number of rows: with 16, the rounding of a row depended on
-# its place in the chunk for odd sizes of the network
-GRANULE = 64
+# padded chunks are multiples of 64 rows: with 16, the rounding of a row depended on its
+# place in the chunk for odd sizes of the network
+GRANULE, GRANULE_PADDED = 32, 64
 # the gradient keeps the intermediate results of all evaluations of a path
 GRADIENT_ROWS = 16
 
@@ -276,7 +276,8 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         """
         device = resolve_device(self.device)
         numbers = max(denoiser.floats_per_row for denoiser in denoisers)
-        size = GRANULE * max(1, CHUNK_NUMBERS // (GRANULE * numbers))
+        granule = GRANULE_PADDED if pad else GRANULE
+        size = granule * max(1, CHUNK_NUMBERS // (granule * numbers))
         missing = -len(rows) % size if pad else 0
         rows = np.concatenate([rows, np.zeros((missing, rows.shape[1]))])
         with torch.no_grad():
