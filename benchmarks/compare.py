@@ -14,11 +14,11 @@ import argparse
 import csv
 import multiprocessing
 import resource
-import time
 from pathlib import Path
 
 import numpy as np
 import sklearn.datasets
+from reporting import timed
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neighbors import KernelDensity
@@ -114,13 +114,6 @@ def load(table, n_samples, seed):
         X = np.genfromtxt(table, delimiter=",", skip_header=1)
     train, fresh = train_test_split(X, test_size=0.2, random_state=seed)
     return train[:n_samples], fresh, None, None
-
-
-def timed(function, *arguments):
-    """Result of a call and its seconds."""
-    start = time.perf_counter()
-    result = function(*arguments)
-    return result, time.perf_counter() - start
 
 
 def measure(table, n_samples, seed, name):

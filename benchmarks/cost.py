@@ -12,7 +12,6 @@ good they are. Writes `cost.md`, `cost.csv` and `cost.png` into docs.
 
 import argparse
 import csv
-import time
 from pathlib import Path
 
 import matplotlib
@@ -23,6 +22,7 @@ import networkx as nx
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
+from reporting import markdown, timed
 from sklearn.neighbors import KernelDensity
 
 from skdiffusion import FactorizedDiffusionDensity
@@ -39,12 +39,7 @@ BATCHES = (256, 512)
 def best_seconds(function, *arguments, n_repetitions=3):
     """Least wall-clock seconds of a call, after one call to warm up."""
     function(*arguments)
-    times = []
-    for _ in range(n_repetitions):
-        start = time.perf_counter()
-        function(*arguments)
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return min(timed(function, *arguments)[1] for _ in range(n_repetitions))
 
 
 def fitted(X, graph, **parameters):
@@ -57,9 +52,7 @@ def step_seconds(X, graph, batch_size):
     """Seconds of a training step: the difference of a long and a short fit."""
 
     def fit(n):
-        start = time.perf_counter()
-        fitted(X, graph, max_iter=n, batch_size=batch_size)
-        return time.perf_counter() - start
+        return timed(fitted, X, graph, max_iter=n, batch_size=batch_size)[1]
 
     fit(10)
     return min((fit(110) - fit(10)) / 100 for _ in range(3))
@@ -193,13 +186,6 @@ def picture(records, path):
     )
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-
-
-def markdown(header, rows):
-    """A Markdown table."""
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (header, *rows)]
-    lines.insert(1, "|" + "---|" * len(header))
-    return "\n".join(lines) + "\n"
 
 
 def report(limit_rows, records, peer_rows):

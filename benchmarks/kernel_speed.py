@@ -8,22 +8,14 @@ Both score the same rows at the same bandwidth with the same number of kernels.
 repetitions taken in turn.
 """
 
-import time
-
 import numpy as np
+from reporting import markdown, timed
 from sklearn.neighbors import KernelDensity
 
 from skdiffusion import KernelScoreDensity
 from skdiffusion.datasets import make_nonlinear_chain
 
 N_FEATURES, N_SCORED, N_REPETITIONS = 8, 2000, 5
-
-
-def seconds(function, *arguments):
-    """Wall-clock seconds of one call."""
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
 
 
 def compare(n, rtol):
@@ -35,7 +27,7 @@ def compare(n, rtol):
     bandwidth = ours.bandwidth_[0] / ours.margins_.scale[0]
     theirs = KernelDensity(bandwidth=bandwidth, rtol=rtol).fit(Z)
     pairs = [
-        (seconds(ours.score_samples, new), seconds(theirs.score_samples, Z_new))
+        (timed(ours.score_samples, new)[1], timed(theirs.score_samples, Z_new)[1])
         for _ in range(N_REPETITIONS)
     ]
     ratio = np.median([b / a for a, b in pairs])
@@ -46,10 +38,12 @@ def compare(n, rtol):
 if __name__ == "__main__":
     names = ["training rows", "rtol of KernelDensity", "bandwidth"]
     names += ["KernelScoreDensity, rows/s", "KernelDensity, rows/s", "ratio"]
-    print("| " + " | ".join(names) + " |\n" + "|---" * len(names) + "|")
+    rows = []
     for n in (1000, 10_000, 50_000):
         for rtol in (1e-8, 1e-4):
             bandwidth, *speeds, ratio = compare(n, rtol)
             ours, theirs = (f"{speed:.0f}" for speed in speeds)
-            cells = [n, f"{rtol:g}", f"{bandwidth:.3f}", ours, theirs, f"{ratio:.1f}"]
-            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+            rows.append(
+                [n, f"{rtol:g}", f"{bandwidth:.3f}", ours, theirs, f"{ratio:.1f}"]
+            )
+    print(markdown(names, rows))

@@ -1,0 +1,17 @@
+"""What the benchmarks share: a clock and a table."""
+
+import time
+
+
+def timed(function, *arguments, **keywords):
+    """Result of a call and its wall-clock seconds."""
+    start = time.perf_counter()
+    result = function(*arguments, **keywords)
+    return result, time.perf_counter() - start
+
+
+def markdown(header, rows):
+    """A Markdown table."""
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (header, *rows)]
+    lines.insert(1, "|" + "---|" * len(header))
+    return "\n".join(lines) + "\n"
