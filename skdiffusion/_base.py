@@ -45,7 +45,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
     A subclass implements `_check_parameters`, `_fit_model`, which returns its fitted
     attributes, among them `model_` (plain arrays), `noise_floor_` and `factorization_`,
     and `_build_denoisers`, which turns `model_` into denoisers. It may replace `_path`,
-    `_log_density`, `_terms` and `_gradient` by closed forms. It has the parameters
+    `_terms` and `_gradient` by closed forms. It has the parameters
     `graph`, `max_factor_size`, `n_steps`, `device` and `random_state`. `_smoothing` names
     the parameter that is the standard deviation of a constant column.
     """
@@ -288,12 +288,14 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         return np.concatenate(results)[: len(rows) - missing]
 
     def _log_density(self, z: Tensor) -> Tensor:
-        return flow.log_density(self._denoisers(), z, self._path())
+        """Terms of the log-density of each row, shape (n, n_terms)."""
+        return torch.cat(list(self._terms(z)), dim=1)
 
     def _terms(self, z: Tensor):
         """Log-densities of the own columns of each denoiser, one after the other."""
+        path = self._path()
         for denoiser in self._denoisers():
-            yield flow.log_density_of_own(denoiser, z, self._path())
+            yield flow.log_density_of_own(denoiser, z, path)
 
     @torch.enable_grad()
     def _gradient(self, z: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from . import flow
@@ -312,18 +311,15 @@ class KernelScoreDensity(BaseDiffusionDensity):
     def _is_density(self) -> bool:
         return self.model_["threshold"] == "none"
 
-    def _log_density(self, z: Tensor) -> Tensor:
+    def _terms(self, z: Tensor):
         if not self._is_density():
             raise ValueError(
                 f"{NOT_A_DENSITY.format(self.model_['threshold'])} Fit with "
                 "threshold='none' for log-densities; sample and log_density_gradient "
                 "work with any."
             )
-        return torch.stack(list(self._terms(z)), dim=1)
-
-    def _terms(self, z: Tensor):
         for denoiser in self._denoisers():
-            yield denoiser.log_density(z)
+            yield denoiser.log_density(z).unsqueeze(1)
 
     def _gradient(self, z: Tensor) -> Tensor:
         if self._is_density():
