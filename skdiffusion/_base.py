@@ -18,7 +18,7 @@ from torch import Tensor
 from . import flow
 from ._torch import resolve_device, to_numpy, to_tensor
 from ._validation import check_integer, check_weight
-from .graphs import factorize
+from .graphs import Factorization, factorize
 from .margins import Standardization
 from .metrics import mean_log_density
 from .process import stopping_time
@@ -81,11 +81,8 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         weight = check_weight(sample_weight, X)
         X, weight = self._drop_rows_without_weight(X, weight)
         self._refuse_integer_labels(columns)
-        factorization = factorize(
-            self.graph,
-            X.shape[1],
-            column_names=getattr(self, "feature_names_in_", None),
-            max_factor_size=self.max_factor_size,
+        factorization = self._factorize(
+            X.shape[1], getattr(self, "feature_names_in_", None)
         )
         margins = self._fit_margins(X, weight, factorization)
         if margins.constant.any():
@@ -212,8 +209,18 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
     def _build_denoisers(self) -> list:
         """Denoisers from the arrays in `model_`."""
 
+    def _factorize(self, n_columns: int, column_names) -> Factorization:
+        """Factorization of the columns that the parameters imply."""
+        return factorize(
+            self.graph,
+            n_columns,
+            column_names=column_names,
+            max_factor_size=self.max_factor_size,
+        )
+
     def _fit_margins(self, X, weight, factorization) -> Standardization:
-        return Standardization.fit(X, weight)
+        sharing = factorization.sharing
+        return Standardization.fit(X, weight, sharing.columns if sharing else None)
 
     def _refuse_integer_labels(self, columns) -> None:
         """Raise if graph nodes could mean labels as well as positions."""

@@ -1,15 +1,21 @@
 """The estimator `FactorizedDiffusionDensity`: parameters, documentation, little code."""
 
+import warnings
+
 import torch
 
 from ._base import BaseDiffusionDensity
 from ._torch import TRAINING_DTYPE, make_generator, resolve_device, to_tensor
 from ._validation import check_boolean, check_choice, check_integer, check_real
-from .networks import ConditionalNetwork, initial_networks
+from .graphs import factorize
+from .networks import from_state, initial_networks
 from .process import noise_floor, stopping_time
 from .training import Options, Record, Rows, fit_networks
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+# derivatives for one divergence beyond which a warning names the cost
+MANY_COLOURS = 32
+DIFFUSIONS = ("auto", "conditional", "joint")
 
 
 class FactorizedDiffusionDensity(BaseDiffusionDensity):
@@ -173,10 +179,13 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         self,
         graph=None,
         *,
+        diffusion="auto",
+        share_weights=False,
         max_factor_size=12,
         hidden_size=64,
         n_layers=2,
-        dropout=0.0,
+        n_rounds=4,
+        dropout=None,
         noise_floor=0.03,
         n_steps=12,
         learning_rate_init=5e-3,
@@ -194,9 +203,12 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         random_state=None,
     ):
         self.graph = graph
+        self.diffusion = diffusion
+        self.share_weights = share_weights
         self.max_factor_size = max_factor_size
         self.hidden_size = hidden_size
         self.n_layers = n_layers
+        self.n_rounds = n_rounds
         self.dropout = dropout
         self.noise_floor = noise_floor
         self.n_steps = n_steps
@@ -215,12 +227,16 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         self.random_state = random_state
 
     def _check_parameters(self) -> None:
-        for name in ("hidden_size", "n_layers", "batch_size", "max_iter"):
+        check_choice("diffusion", self.diffusion, DIFFUSIONS)
+        if not isinstance(self.share_weights, str):
+            check_boolean("share_weights", self.share_weights, "or an attribute's name")
+        for name in ("hidden_size", "n_layers", "n_rounds", "batch_size", "max_iter"):
             check_integer(name, getattr(self, name), low=1)
         check_integer("n_iter_no_change", self.n_iter_no_change, low=1)
         if not isinstance(self.verbose, bool):
             check_integer("verbose", self.verbose, low=0)
-        check_real("dropout", self.dropout, low=0, high=1, open_high=True)
+        if self.dropout is not None:
+            check_real("dropout", self.dropout, low=0, high=1, open_high=True)
         check_real("noise_floor", self.noise_floor, low=0, high=1, open_low=True)
         check_real("learning_rate_init", self.learning_rate_init, low=0, open_low=True)
         check_real("weight_decay", self.weight_decay, low=0)
@@ -237,6 +253,16 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         check_boolean("early_stopping", self.early_stopping)
         check_boolean("warm_start", self.warm_start)
 
+    def _factorize(self, n_columns: int, column_names):
+        return factorize(
+            self.graph,
+            n_columns,
+            column_names=column_names,
+            max_factor_size=self.max_factor_size,
+            diffusion=self.diffusion,
+            share_weights=self.share_weights,
+        )
+
     def _fit_margins(self, X, weight, factorization):
         if not self._continues():
             return super()._fit_margins(X, weight, factorization)
@@ -248,14 +274,18 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
 
     def _check_continuation(self, factorization) -> None:
         """Raise if the weights of the previous fit do not suit the parameters."""
-        previous, saved = self.factorization_, self.model_["networks"][0]
+        previous, saved = self.factorization_, {}
+        for state in self.model_["networks"]:
+            saved |= state
         asked = {
-            "graph": (factorization.contexts, previous.contexts),
+            "graph": (factorization.structure, previous.structure),
             "column names": (factorization.column_names, previous.column_names),
-            "hidden_size": (self.hidden_size, saved["hidden_size"]),
-            "n_layers": (self.n_layers, saved["n_layers"]),
+            "share_weights": (factorization.sharing, previous.sharing),
             "noise_floor": (stopping_time(self.noise_floor), saved["t_min"]),
         }
+        for name in ("hidden_size", "n_layers", "n_rounds"):
+            if name in saved:
+                asked[name] = (getattr(self, name), saved[name])
         changed = [name for name, (now, before) in asked.items() if now != before]
         if changed:
             raise ValueError(
@@ -272,6 +302,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         rows = Rows(*(to_tensor(a, dtype=TRAINING_DTYPE, device=device) for a in arrays))
         networks = self._initial_networks(Z, weight, factorization, initial)
         networks = [network.to(rows.z) for network in networks]
+        self._warn_if_dear(networks)
         networks, record = fit_networks(
             networks, rows, self._options(), training, self._report
         )
@@ -283,18 +314,32 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         if self._continues():
             networks = self._build_denoisers()
             for network in networks:
-                network.dropout = self.dropout
+                if self.dropout is not None:
+                    network.dropout = self.dropout
             return networks
         return initial_networks(
-            factorization.blocks,
+            factorization,
             Z,
             weight,
             generator,
             t_min=stopping_time(self.noise_floor),
             hidden_size=self.hidden_size,
             n_layers=self.n_layers,
+            n_rounds=self.n_rounds,
             dropout=self.dropout,
         )
+
+    def _warn_if_dear(self, networks) -> None:
+        for network in networks:
+            n_colours = len(network.colours)
+            if n_colours > MANY_COLOURS:
+                warnings.warn(
+                    f"a joint block of {len(network.columns)} columns needs {n_colours} "
+                    "derivatives for one divergence, so its log-densities cost "
+                    f"{1 + n_colours} evaluations of the network. Fewer "
+                    "n_rounds, fewer edges or diffusion='conditional' cost less.",
+                    stacklevel=4,
+                )
 
     def _options(self) -> Options:
         return Options(
@@ -325,7 +370,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
 
     def _fitted(self, networks, record: Record, factorization) -> dict:
         """Fitted attributes as plain arrays and numbers."""
-        engines = {(j,): engine for n in networks for j, engine in n.engines().items()}
+        engines = {c: engine for n in networks for c, engine in n.engines().items()}
         return {
             "model_": {"networks": [network.to_state() for network in networks]},
             "noise_floor_": noise_floor(networks[0].t_min),
@@ -341,4 +386,4 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         return DTYPES[self.dtype]
 
     def _build_denoisers(self) -> list:
-        return [ConditionalNetwork.from_state(s) for s in self.model_["networks"]]
+        return [from_state(s) for s in self.model_["networks"]]

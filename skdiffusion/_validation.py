@@ -41,10 +41,11 @@ def check_real(
         raise ValueError(f"{name} must be in {interval}, got {value!r}.")
 
 
-def check_boolean(name: str, value) -> None:
+def check_boolean(name: str, value, alternative: str = "") -> None:
     """Raise unless `value` is True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}.")
+        other = f" {alternative}" if alternative else ""
+        raise TypeError(f"{name} must be True or False{other}, got {value!r}.")
 
 
 def check_choice(name: str, value, choices, alternative: str = "") -> None:

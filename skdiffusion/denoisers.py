@@ -11,8 +11,6 @@ context. Networks and closed forms are denoisers; the flow knows nothing else.
 import torch
 from torch import Tensor, nn
 
-from .process import velocity_from_denoised
-
 
 class Denoiser(nn.Module):
     """Contract of every model of the velocity.
@@ -98,8 +96,9 @@ class GaussianDenoiser(Denoiser):
     r"""Exact denoiser of N(mean, covariance), without context.
 
     .. math::
-        E[z \mid z_t] = \mu + \cos(t)\, \Sigma\,
-        (\cos^2(t)\, \Sigma + \sin^2(t)\, I)^{-1} (z_t - \cos(t)\, \mu).
+        v(z_t, t) = \sin(t) \cos(t)\, (I - \Sigma)
+        (\cos^2(t)\, \Sigma + \sin^2(t)\, I)^{-1} (z_t - \cos(t)\, \mu)
+        - \sin(t)\, \mu.
     """
 
     def __init__(self, columns, mean: Tensor, covariance: Tensor):
@@ -107,12 +106,22 @@ class GaussianDenoiser(Denoiser):
         self.columns = tuple(columns)
         self.register_buffer("mean", mean)
         eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
-        self.register_buffer("eigenvalues", eigenvalues)
+        # rounding may leave variances of -1e-17
+        self.register_buffer("eigenvalues", eigenvalues.clamp(min=0))
         self.register_buffer("eigenvectors", eigenvectors)
 
     def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
+        t = t.unsqueeze(-1)
+        centred = (r_t - torch.cos(t) * self.mean) @ self.eigenvectors
+        linear = (self._slopes(t) * centred) @ self.eigenvectors.T
+        return linear - torch.sin(t) * self.mean
+
+    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code):
+        diagonal = self._slopes(t.unsqueeze(-1)) @ self.eigenvectors.square().T
+        return self.velocity(r_t, t, code), diagonal.expand_as(r_t)
+
+    def _slopes(self, t: Tensor) -> Tensor:
+        """Derivatives of the velocity along the principal axes."""
         cos, sin = torch.cos(t), torch.sin(t)
-        gain = cos * self.eigenvalues / (cos**2 * self.eigenvalues + sin**2)
-        centred = (r_t - cos * self.mean) @ self.eigenvectors
-        denoised = self.mean + (gain * centred) @ self.eigenvectors.T
-        return velocity_from_denoised(r_t, denoised, t)
+        noisy = cos**2 * self.eigenvalues + sin**2
+        return sin * cos * (1 - self.eigenvalues) / noisy

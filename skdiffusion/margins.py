@@ -28,22 +28,24 @@ class Standardization:
     constant: np.ndarray
 
     @classmethod
-    def fit(cls, X: np.ndarray, sample_weight: np.ndarray) -> "Standardization":
+    def fit(
+        cls, X: np.ndarray, sample_weight: np.ndarray, labels=None
+    ) -> "Standardization":
         """Estimate location and scale from weighted rows.
 
-        Each column is divided by its largest deviation first, so that squares neither
-        overflow nor underflow.
+        Columns with equal labels get one location and one scale; without labels each
+        column has its own. Columns are divided by their largest deviation first, so that
+        squares neither overflow nor underflow.
         """
-        mean = np.average(X, axis=0, weights=sample_weight)
-        size = np.abs(X - mean).max(axis=0)
-        rounding = 10 * np.finfo(float).eps * np.abs(X).max(axis=0)
-        # the range, not the deviation: the mean itself carries rounding errors
-        spread = np.ptp(X, axis=0)
-        constant = (spread <= rounding) | (spread < np.finfo(float).tiny)
-        size = np.where(constant, 1.0, size)
-        variance = np.average(((X - mean) / size) ** 2, axis=0, weights=sample_weight)
-        scale = np.where(constant, 1.0, size * np.sqrt(variance))
-        return cls(np.where(constant, X[0], mean), scale, constant)
+        alike: dict = {}
+        for j in range(X.shape[1]):
+            alike.setdefault(j if labels is None else labels[j], []).append(j)
+        mean, scale, constant = np.empty((3, X.shape[1]))
+        for columns in alike.values():
+            mean[columns], scale[columns], constant[columns] = _moments(
+                X[:, columns], sample_weight
+            )
+        return cls(mean, scale, constant.astype(bool))
 
     def forward(self, X: np.ndarray) -> np.ndarray:
         """Standardised rows."""
@@ -68,3 +70,15 @@ class Standardization:
         vanishes here.
         """
         return gradient / self.scale
+
+
+def _moments(X: np.ndarray, sample_weight: np.ndarray) -> tuple[float, float, bool]:
+    """Mean and standard deviation of all entries, and whether they are all the same."""
+    share = sample_weight / sample_weight.sum() / X.shape[1]
+    mean = share @ X.sum(axis=1)
+    size = np.abs(X - mean).max()
+    rounding = 10 * np.finfo(float).eps * np.abs(X).max()
+    # the range, not the deviation: the mean itself carries rounding errors
+    if np.ptp(X) <= rounding or np.ptp(X) < np.finfo(float).tiny:
+        return X[0, 0], 1.0, True
+    return mean, size * np.sqrt(share @ (((X - mean) / size) ** 2).sum(axis=1)), False

@@ -1,9 +1,10 @@
-r"""Training of conditional networks: loss, optimisation loop, best states.
+r"""Training of score networks: loss, optimisation loop, best states.
 
-The columns of a conditional network share no weights, and their losses add up, so
-their trainings run side by side without influencing each other. Each column keeps the
-state with the best held-out log-likelihood, computed through the probability flow: a
-lower denoising loss does not always mean a better density.
+Parts of networks (columns of their own, columns that share weights, joint blocks) have
+no weights in common, and their losses add up, so their trainings run side by side
+without influencing each other. Each part keeps the state with the best held-out
+log-likelihood, computed through the probability flow: a lower denoising loss does not
+always mean a better density.
 """
 
 import copy
@@ -16,13 +17,15 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from .flow import Path, log_density
-from .networks import ConditionalNetwork
+from .networks import JointNetwork, ScoreNetwork
 from .process import noised, stratified_times, velocity_target
 
 MAX_AVERAGE_DECAY = 0.995
 WARM_UP_STEPS = 50
 DECAY_FROM = 0.6
 CHECK_EVERY = 50
+# steps between checks of joint blocks, as a multiple of what a check costs
+STEPS_PER_COST_OF_CHECK = 3
 GAIN_IN_STANDARD_ERRORS = 0.25
 VALIDATION_STEPS = 6
 CHUNK_ROWS = 256
@@ -96,7 +99,7 @@ class Record:
 
 
 def velocity_loss(
-    network: ConditionalNetwork, rows: Rows, t_min: float, generator: torch.Generator
+    network: ScoreNetwork, rows: Rows, t_min: float, generator: torch.Generator
 ) -> Tensor:
     """Weighted mean squared error of the velocity for each column, shape (n_own,).
 
@@ -112,23 +115,23 @@ def velocity_loss(
 
 
 def row_scores(networks, rows: Rows, t_min: float) -> list[Tensor]:
-    """Conditional log-density of every row and column, one matrix for each network."""
+    """Log-density of every row and part, one matrix for each network."""
     path = Path(t_min, VALIDATION_STEPS)
     with torch.no_grad():
         chunks = [log_density(networks, z, path) for z in rows.z.split(CHUNK_ROWS)]
     terms = torch.cat(chunks)
-    return [terms[:, list(network.columns)] for network in networks]
+    return [n.part_scores(terms[:, list(n.columns)]) for n in networks]
 
 
 def clearly_better(new: Tensor, old: Tensor, weight: Tensor, tol: float) -> Tensor:
-    """Which columns gain more than `tol` and than a quarter of its standard error.
+    """Which parts gain more than `tol` and than a quarter of its standard error.
 
-    Without the second condition a column would collect chance gains, check after
+    Without the second condition a part would collect chance gains, check after
     check, and drift into overfitting; the fewer the held-out rows, the sooner.
 
     Parameters
     ----------
-    new, old : Tensor of shape (n_samples, n_own)
+    new, old : Tensor of shape (n_samples, n_parts)
         Log-densities of held-out rows.
     weight : Tensor of shape (n_samples,)
         Weights that average to one.
@@ -141,16 +144,16 @@ def clearly_better(new: Tensor, old: Tensor, weight: Tensor, tol: float) -> Tens
 
 
 class BestStates:
-    """For every column the weights with the best held-out log-likelihood so far."""
+    """For every part the weights with the best held-out log-likelihood so far."""
 
-    def __init__(self, networks: Sequence[ConditionalNetwork], held_out: Rows, tol):
+    def __init__(self, networks: Sequence[ScoreNetwork], held_out: Rows, tol):
         self.networks = copy.deepcopy(list(networks))
         self.held_out, self.tol = held_out, tol
         self.scores = row_scores(networks, held_out, networks[0].t_min)
         self.n_checks_since = 0
 
-    def update(self, networks: Sequence[ConditionalNetwork]) -> float:
-        """Take over clearly better columns; return the current mean log-density."""
+    def update(self, networks: Sequence[ScoreNetwork]) -> float:
+        """Take over clearly better parts; return the current mean log-density."""
         scores = row_scores(networks, self.held_out, networks[0].t_min)
         self.n_checks_since += 1
         for i, network in enumerate(networks):
@@ -158,9 +161,7 @@ class BestStates:
                 scores[i], self.scores[i], self.held_out.weight, self.tol
             )
             self.scores[i] = torch.where(better, scores[i], self.scores[i])
-            kept = self.networks[i].parameters()
-            for old, new in zip(kept, network.parameters(), strict=True):
-                old.data[better] = new.data[better]
+            self.networks[i].take_over(network, better)
             if better.any():
                 self.n_checks_since = 0
         return self.mean_log_density(scores)
@@ -177,7 +178,7 @@ def learning_rate_factor(step: int, max_iter: int) -> float:
     return min(warm_up, (1 - step / max_iter) / (1 - DECAY_FROM))
 
 
-def average_of(networks: Sequence[ConditionalNetwork]) -> AveragedModel:
+def average_of(networks: Sequence[ScoreNetwork]) -> AveragedModel:
     """Exponential moving average of the weights, quick to forget the first steps."""
 
     def update(averages, current, n_averaged):
@@ -187,12 +188,28 @@ def average_of(networks: Sequence[ConditionalNetwork]) -> AveragedModel:
     return AveragedModel(torch.nn.ModuleList(networks), multi_avg_fn=update)
 
 
+def steps_between_checks(networks, n_held_out: int, batch_size: int) -> int:
+    """50, or more where the checks of joint blocks would take over a quarter of the time.
+
+    A check evaluates the networks 4 times for each step of the solver, with a derivative
+    for each colour; a training step costs about three evaluations.
+    """
+    colours = max(
+        (len(n.colours) for n in networks if isinstance(n, JointNetwork)), default=0
+    )
+    evaluations = 4 * VALIDATION_STEPS * (1 + colours) * n_held_out if colours else 0
+    cost_in_steps = evaluations / (3 * batch_size)
+    return CHECK_EVERY * max(
+        1, math.ceil(STEPS_PER_COST_OF_CHECK * cost_in_steps / CHECK_EVERY)
+    )
+
+
 class Trainer:
     """Fits networks by denoising.
 
     Parameters
     ----------
-    networks : sequence of ConditionalNetwork
+    networks : sequence of ScoreNetwork
         Initialised and calibrated; changed in place.
     rows : Rows
         Training rows.
@@ -211,7 +228,7 @@ class Trainer:
 
     def __init__(
         self,
-        networks: Sequence[ConditionalNetwork],
+        networks: Sequence[ScoreNetwork],
         rows: Rows,
         held_out: Rows | None,
         options: Options,
@@ -231,15 +248,19 @@ class Trainer:
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: learning_rate_factor(step, options.max_iter)
         )
-        self.best = None
+        self.batch_size = min(options.batch_size, BATCH_PER_ROW * len(rows))
+        self.best, self.check_every = None, CHECK_EVERY
         if held_out is not None:
+            self.check_every = steps_between_checks(
+                networks, len(held_out), self.batch_size
+            )
             self.best = BestStates(networks, held_out, options.tol)
             self._keep_score(self.best.mean_log_density(self.best.scores))
 
     def run(
         self, report: Callable[[int, Record], None] = lambda step, record: None
-    ) -> list[ConditionalNetwork]:
-        """Train until no column improves or `max_iter` is reached.
+    ) -> list[ScoreNetwork]:
+        """Train until no part improves or `max_iter` is reached.
 
         Parameters
         ----------
@@ -248,17 +269,19 @@ class Trainer:
 
         Returns
         -------
-        list of ConditionalNetwork
-            With the best held-out weights of every column, ready for evaluation.
+        list of ScoreNetwork
+            With the best held-out weights of every part, ready for evaluation.
 
         Raises
         ------
         FloatingPointError
             If the loss is not finite.
         """
+        for network in self.networks:
+            network.noise = self.generator
         for step in range(1, self.options.max_iter + 1):
             self._step(step)
-            if step % CHECK_EVERY == 0 or step == self.options.max_iter:
+            if step % self.check_every == 0 or step == self.options.max_iter:
                 self._check()
                 report(step, self.record)
                 if self._has_stalled():
@@ -267,8 +290,7 @@ class Trainer:
         return [network.eval() for network in chosen]
 
     def _step(self, step: int) -> None:
-        size = min(self.options.batch_size, BATCH_PER_ROW * len(self.rows))
-        batch = _draw(self.rows, size, self.generator)
+        batch = _draw(self.rows, self.batch_size, self.generator)
         self.optimizer.zero_grad()
         losses = torch.cat([self._accumulate(n, batch) for n in self.networks])
         self.record.loss_curve.append(losses.mean().item())
@@ -277,11 +299,12 @@ class Trainer:
         self.scheduler.step()
         self.average.update_parameters(self.networks)
 
-    def _accumulate(self, network: ConditionalNetwork, batch: Rows) -> Tensor:
+    def _accumulate(self, network: ScoreNetwork, batch: Rows) -> Tensor:
         """Losses of the columns; adds to the gradients, network by network."""
         losses = velocity_loss(network, batch, self.t_min, self.generator)
         # the sum, not the mean: every column takes the steps it would take alone
         losses.sum().backward()
+        network.tie_gradients()
         return losses.detach()
 
     def _check(self) -> None:
@@ -301,12 +324,12 @@ class Trainer:
 
 
 def fit_networks(
-    networks: Sequence[ConditionalNetwork],
+    networks: Sequence[ScoreNetwork],
     rows: Rows,
     options: Options,
     generator: torch.Generator,
     report: Callable[[int, Record], None] = lambda step, record: None,
-) -> tuple[list[ConditionalNetwork], Record]:
+) -> tuple[list[ScoreNetwork], Record]:
     """Split off held-out rows, train, and return the networks with what happened.
 
     With fewer than `MIN_ROWS_TO_SPLIT` rows a held-out part would be too small to

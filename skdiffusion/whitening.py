@@ -39,6 +39,39 @@ class Regression:
     determined: bool
 
 
+def regress_alike(
+    Z: np.ndarray, sample_weight: np.ndarray, families, kinds, *, constant_scale: float
+) -> list[Regression]:
+    """Regressions of columns on their contexts; families of one kind share theirs.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_samples, n_features)
+        Standardised rows.
+    sample_weight : ndarray of shape (n_samples,)
+        Positive weights that average to one.
+    families : sequence of (int, tuple of int)
+        Columns with their contexts.
+    kinds : sequence of int
+        Families of one kind have contexts of one size; their rows are put together.
+    constant_scale : float
+        Scale given to a column without any variation.
+    """
+    alike: dict[int, list] = {}
+    for kind, family in zip(kinds, families, strict=True):
+        alike.setdefault(kind, []).append(family)
+    fitted = {
+        kind: regress(
+            np.concatenate([Z[:, j] for j, _ in members]),
+            np.concatenate([Z[:, list(context)] for _, context in members]),
+            np.tile(sample_weight, len(members)),
+            constant_scale=constant_scale,
+        )
+        for kind, members in alike.items()
+    }
+    return [fitted[kind] for kind in kinds]
+
+
 def regress(
     z: np.ndarray,
     context: np.ndarray,

@@ -3,7 +3,9 @@ import torch
 
 from skdiffusion.denoisers import Denoiser
 from skdiffusion.graphs import Block
-from skdiffusion.networks import ConditionalNetwork, bucket_by_context, level_off
+from skdiffusion.networks import ConditionalNetwork
+from skdiffusion.networks._conditional import bucket_by_context
+from skdiffusion.networks._features import level_off
 
 T = torch.tensor(0.35, dtype=torch.float64)
 
@@ -154,7 +156,7 @@ def test_inactive_column_keeps_zero_velocity(network, rows):
         v, divergence = network.velocity_and_divergence(rows, T, network.encode(rows))
     assert (v[:, 2] == 0).all()
     assert (divergence[:, 2] == 0).all()
-    assert network.engines()[2] == "linear Gaussian"
+    assert network.engines()[(2,)] == "linear Gaussian"
 
 
 def test_dropout_acts_in_training_only(network, rows):

@@ -19,45 +19,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._torch import TRAINING_DTYPE, to_numpy, to_tensor
-from .denoisers import Denoiser
-from .dual import ARRAYS_OF_A_PASS, DualPass, Layer
-from .graphs import Block
-from .whitening import regress
+from ..denoisers import Denoiser
+from ..dual import ARRAYS_OF_A_PASS, DualPass, Layer
+from ..graphs import Block
+from ._features import N_TIME_FEATURES, level_off, level_off_with_slope, time_features
+from ._trainable import ScoreNetwork
 
-N_FREQUENCIES = 4
 # with more, the intermediate results of enough rows would leave the cache
 COLUMNS_PER_EVALUATION = 16
 # with more, the time of a training step grew faster than the number of columns
 COLUMNS_PER_NETWORK = 64
-N_TIME_FEATURES = 3 + 2 * N_FREQUENCIES
 
 
-def time_features(t: Tensor, t_min: float) -> Tensor:
-    """Smooth features of the time, shape (..., N_TIME_FEATURES).
-
-    Sines and cosines of u = log(sin t) / log(sin t_min), uniform in training, resolve
-    small times; sin t and cos t resolve large ones.
-    """
-    u = (torch.log(torch.sin(t)) / math.log(math.sin(t_min))).unsqueeze(-1)
-    k = math.pi * torch.arange(1, N_FREQUENCIES + 1, dtype=t.dtype, device=t.device)
-    plain = [u, torch.sin(t).unsqueeze(-1), torch.cos(t).unsqueeze(-1)]
-    return torch.cat([*plain, torch.sin(k * u), torch.cos(k * u)], dim=-1)
-
-
-def level_off(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Identity on [low, high] that levels off smoothly within about 1 outside."""
-    return level_off_with_slope(x, low, high)[0]
-
-
-def level_off_with_slope(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """`level_off` and its derivative: 1 inside, exponentially small far outside."""
-    inside = torch.clamp(x, low, high)
-    beyond = torch.tanh(x - inside)
-    return inside + beyond, 1 - beyond**2
-
-
-class ConditionalNetwork(Denoiser):
+class ConditionalNetwork(ScoreNetwork):
     """Velocities of many columns, each given its own context.
 
     Parameters
@@ -76,6 +50,8 @@ class ConditionalNetwork(Denoiser):
         Share of hidden units dropped in training.
     context_size : int, default=None
         Size to which contexts are padded; None is the size of the largest.
+    kinds : sequence of int, default=None
+        Columns of one kind share their weights; None shares none.
 
     Notes
     -----
@@ -96,6 +72,7 @@ class ConditionalNetwork(Denoiser):
         n_layers=2,
         dropout=0.0,
         context_size=None,
+        kinds=None,
     ):
         super().__init__()
         self.columns = tuple(columns)
@@ -106,6 +83,7 @@ class ConditionalNetwork(Denoiser):
         k, H, L = len(self.columns), hidden_size, n_layers
         C = max(map(len, self.contexts)) if context_size is None else context_size
         self._add_constants(k, C)
+        self.register_buffer("kind", torch.tensor(range(k) if kinds is None else kinds))
         shapes = {
             "w_own": (k, 1, H),
             "w_context": (k, C, H),
@@ -126,31 +104,15 @@ class ConditionalNetwork(Denoiser):
         k, H = self.w_out.shape[:2]
         return k * (ARRAYS_OF_A_PASS * H + self.coef.shape[1])
 
-    def engines(self) -> dict[int, str]:
-        """Kind of model of every column, for printing."""
+    def engines(self) -> dict[tuple[int, ...], str]:
         names = ("linear Gaussian", "conditional")
-        return {j: names[int(a)] for j, a in zip(self.columns, self.active, strict=True)}
+        own = zip(self.columns, self.active, strict=True)
+        return {(j,): names[int(active)] for j, active in own}
 
-    def to_state(self) -> dict:
-        """Options and weights as plain numbers and numpy arrays."""
-        arrays = {name: to_numpy(value) for name, value in self.state_dict().items()}
-        return {
-            **self._options(),
-            "columns": self.columns,
-            "contexts": self.contexts,
-            "arrays": arrays,
-        }
+    def options(self) -> dict:
+        return {"columns": self.columns, "contexts": self.contexts, **self._sizes()}
 
-    @classmethod
-    def from_state(cls, state: dict) -> "ConditionalNetwork":
-        """Network from the result of `to_state`."""
-        state = dict(state)
-        arrays = state.pop("arrays")
-        network = cls(state.pop("columns"), state.pop("contexts"), **state)
-        network.load_state_dict({k: torch.tensor(a) for k, a in arrays.items()})
-        return network
-
-    def _options(self) -> dict:
+    def _sizes(self) -> dict:
         return {
             "t_min": self.t_min,
             "hidden_size": self.w_out.shape[1],
@@ -158,6 +120,22 @@ class ConditionalNetwork(Denoiser):
             "dropout": self.dropout,
             "context_size": self.coef.shape[1],
         }
+
+    def kinds(self):
+        return ((parameter, self.kind) for parameter in self.parameters())
+
+    @property
+    def n_parts(self) -> int:
+        return int(self.kind.max()) + 1
+
+    def part_scores(self, terms: Tensor) -> Tensor:
+        scores = terms.new_zeros(len(terms), self.n_parts)
+        return scores.index_add_(1, self.kind, terms)
+
+    def take_over(self, other: "ConditionalNetwork", parts: Tensor) -> None:
+        columns = parts[self.kind]
+        for own, new in zip(self.parameters(), other.parameters(), strict=True):
+            own.data[columns] = new.data[columns]
 
     def _add_constants(self, k: int, C: int) -> None:
         """Whitening and ranges of the columns, set by `calibrate`; padded contexts."""
@@ -183,6 +161,7 @@ class ConditionalNetwork(Denoiser):
             bound = 1 / math.sqrt(max(1, w.shape[-2]))
             with torch.no_grad():
                 w.uniform_(-bound, bound, generator=generator)
+        self.tie_weights()
         return self
 
     def calibrate(self, regressions, z: Tensor) -> "ConditionalNetwork":
@@ -212,7 +191,7 @@ class ConditionalNetwork(Denoiser):
     def select(self, columns) -> "ConditionalNetwork":
         keep = [self.columns.index(j) for j in columns]
         contexts = [self.contexts[i] for i in keep]
-        part = ConditionalNetwork(columns, contexts, **self._options()).to(self.w_out)
+        part = ConditionalNetwork(columns, contexts, **self._sizes()).to(self.w_out)
         part.load_state_dict({name: x[keep] for name, x in self.state_dict().items()})
         return part.train(self.training).requires_grad_(self.w_out.requires_grad)
 
@@ -275,7 +254,7 @@ class ConditionalNetwork(Denoiser):
         h = torch.baddbmm(code, inputs, torch.cat([self.w_own, self.w_time], dim=1))
         for layer in range(self.n_layers):
             a = torch.bmm(F.silu(h), self.w_inner[:, layer]).add_(self.b_inner[:, layer])
-            a = F.dropout(F.silu(a), self.dropout, self.training)
+            a = self.drop(F.silu(a))
             h = torch.baddbmm(h, a, self.w_outer[:, layer]).add_(self.b_outer[:, layer])
         return self._output(torch.baddbmm(self.b_out, F.silu(h), self.w_out))
 
@@ -287,65 +266,35 @@ class ConditionalNetwork(Denoiser):
         return self._output(v), self._output(dv)
 
 
-def initial_networks(
-    blocks: Sequence[Block],
-    Z,
-    weight,
-    generator: torch.Generator,
-    *,
-    t_min: float,
-    hidden_size: int,
-    **options,
-) -> list[ConditionalNetwork]:
-    """Untrained networks for one-column blocks: the linear Gaussian network on them.
-
-    Parameters
-    ----------
-    blocks : sequence of Block
-        One column each.
-    Z : ndarray of shape (n_samples, n_features)
-        Standardised training rows.
-    weight : ndarray of shape (n_samples,)
-        Positive weights.
-    generator : torch.Generator
-        Source of the hidden weights.
-    t_min, hidden_size, **options
-        Keyword arguments of `ConditionalNetwork`.
-    """
-    networks = []
-    z = to_tensor(Z, dtype=TRAINING_DTYPE)
-    # the flow spreads a column of scale sin(t_min) to the noise floor tan(t_min)
-    constant_scale = math.sin(t_min)
-    for bucket in bucket_by_context(blocks, hidden_size):
-        contexts = [block.context for block in bucket]
-        columns = [block.columns[0] for block in bucket]
-        regressions = [
-            regress(Z[:, j], Z[:, list(context)], weight, constant_scale=constant_scale)
-            for j, context in zip(columns, contexts, strict=True)
-        ]
-        network = ConditionalNetwork(
-            columns, contexts, t_min=t_min, hidden_size=hidden_size, **options
-        )
-        networks.append(network.initialize(generator).calibrate(regressions, z))
-    return networks
-
-
-def bucket_by_context(blocks: Sequence[Block], hidden_size: int) -> list[list[Block]]:
+def bucket_by_context(
+    blocks: Sequence[Block], hidden_size: int, kinds: Sequence[int] | None = None
+) -> list[list[Block]]:
     """Groups of blocks whose contexts may share one padded size.
 
     Padding below half the hidden size is cheaper than a network of its own; above it,
     sizes share a bucket up to a factor of two. Groups are limited so that the
-    intermediate results of a batch stay of a size that memory handles well.
+    intermediate results of a batch stay of a size that memory handles well; blocks of
+    one kind, which share their weights, stay together.
     """
-    buckets: dict[int, list[Block]] = {}
-    for block in blocks:
+    buckets: dict[int, dict[int, list[Block]]] = {}
+    kinds = range(len(blocks)) if kinds is None else kinds
+    for block, kind in zip(blocks, kinds, strict=True):
         excess = 2 * len(block.context) / hidden_size
-        buckets.setdefault(max(0, math.ceil(math.log2(max(excess, 1)))), []).append(block)
+        size = max(0, math.ceil(math.log2(max(excess, 1))))
+        buckets.setdefault(size, {}).setdefault(kind, []).append(block)
     return [
-        group
-        for key in sorted(buckets)
-        for group in in_groups(buckets[key], COLUMNS_PER_NETWORK)
+        group for size in sorted(buckets) for group in _together(buckets[size].values())
     ]
+
+
+def _together(families) -> list[list[Block]]:
+    """Groups of at most `COLUMNS_PER_NETWORK` blocks, or of a larger family."""
+    groups: list[list[Block]] = [[]]
+    for alike in families:
+        if groups[-1] and len(groups[-1]) + len(alike) > COLUMNS_PER_NETWORK:
+            groups.append([])
+        groups[-1] += alike
+    return groups
 
 
 def in_groups(items: Sequence, size: int) -> list[Sequence]:

@@ -1,0 +1,165 @@
+"""Blocks of columns, and a factorization as a list of them."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import networkx as nx
+from networkx.algorithms.approximation import treewidth_min_fill_in
+
+from ._sharing import Sharing
+from ._structure import complete, elimination_contexts
+
+MAX_NAMES = 8
+MAX_CLIQUES = 24
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns modelled together, given the columns of their context.
+
+    Attributes
+    ----------
+    columns, context : tuple of int
+        Positions of columns.
+    engine : str
+        Kind of model; "joint" before training is diffused together along its factors.
+    factors : tuple of tuple of int
+        For a joint block, the groups of columns that one small network reads.
+    """
+
+    columns: tuple[int, ...]
+    context: tuple[int, ...]
+    engine: str = "conditional"
+    factors: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def factor(self) -> tuple[int, ...]:
+        """All columns the block reads, in ascending order."""
+        return tuple(sorted(self.columns + self.context))
+
+    @property
+    def cliques(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of columns that depend on each other directly within the block."""
+        return self.factors or (self.factor,)
+
+    def families(self) -> dict[int, tuple[int, ...]]:
+        """Own columns, each with the columns before it that it depends on directly.
+
+        The context comes first; the factors are completed to a chordal graph.
+        """
+        graph = nx.Graph()
+        graph.add_nodes_from(self.factor)
+        for group in (*self.cliques, self.context):
+            graph.add_edges_from((i, j) for i in group for j in group if i < j)
+        contexts = elimination_contexts(complete(graph), self.context)
+        return {j: contexts[j] for j in contexts if j in self.columns}
+
+
+@dataclass(frozen=True)
+class Factorization:
+    """How a joint density is written as a product over blocks.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+        In an order in which every context precedes its block.
+    column_names : tuple of str
+        Used for printing.
+    markov_graph : networkx.Graph
+        Undirected graph on the positions of the columns: two columns are joined when
+        some factor holds both. Its missing edges are conditional independences.
+    source : str
+        What the blocks were derived from, in words.
+    sharing : Sharing or None
+        Which factors share their weights; None if none do.
+    """
+
+    blocks: tuple[Block, ...]
+    column_names: tuple[str, ...]
+    markov_graph: nx.Graph
+    source: str
+    sharing: Sharing | None = None
+
+    @property
+    def contexts(self) -> dict[int, tuple[int, ...]]:
+        """Context of every column, in the order of the blocks."""
+        return {j: block.context for block in self.blocks for j in block.columns}
+
+    @property
+    def structure(self) -> tuple:
+        """Blocks without their engines: what two factorizations have in common."""
+        return tuple((b.columns, b.context, b.factors) for b in self.blocks)
+
+    @property
+    def largest_factor(self) -> int:
+        """Number of columns of the largest factor, d in the rate of convergence."""
+        return max(map(len, self.cliques))
+
+    @cached_property
+    def cliques(self) -> tuple[tuple[int, ...], ...]:
+        """Maximal factors: the factors that no other factor contains."""
+        kept: list[set] = []
+        factors = {factor for block in self.blocks for factor in block.cliques}
+        for factor in sorted(factors, key=len, reverse=True):
+            if not any(set(factor) <= larger for larger in kept):
+                kept.append(set(factor))
+        return tuple(sorted(tuple(sorted(clique)) for clique in kept))
+
+    @cached_property
+    def treewidth(self) -> int:
+        """Treewidth of the Markov graph: exact if chordal, else a min-fill bound."""
+        if nx.is_chordal(self.markov_graph):
+            return max(map(len, nx.find_cliques(self.markov_graph))) - 1
+        return treewidth_min_fill_in(self.markov_graph)[0]
+
+    @cached_property
+    def generations(self) -> tuple[tuple[int, ...], ...]:
+        """Columns grouped so that each group depends on earlier groups only."""
+        depth: dict[int, int] = {}
+        for block in self.blocks:
+            level = 1 + max((depth[j] for j in block.context), default=-1)
+            depth.update(dict.fromkeys(block.columns, level))
+        levels = range(max(depth.values()) + 1)
+        return tuple(tuple(sorted(j for j in depth if depth[j] == k)) for k in levels)
+
+    def joined(self) -> "Factorization":
+        """One block of all columns, without context."""
+        columns = tuple(range(len(self.column_names)))
+        return Factorization(
+            (Block(columns, ()),),
+            self.column_names,
+            nx.complete_graph(len(columns)),
+            "no graph (all columns together)",
+        )
+
+    def with_engines(self, engines: dict[tuple[int, ...], str]) -> "Factorization":
+        """Copy in which the blocks with the given columns carry another engine."""
+        blocks = (
+            replace(b, engine=engines.get(b.columns, b.engine)) for b in self.blocks
+        )
+        return replace(self, blocks=tuple(blocks))
+
+    def _label(self, columns) -> str:
+        names = [self.column_names[j] for j in columns]
+        if len(names) <= MAX_NAMES:
+            return ", ".join(names)
+        return f"{', '.join(names[:3])}, ..., {names[-1]} ({len(names)} columns)"
+
+    def __str__(self) -> str:
+        lines = [
+            f"Factorization of {len(self.column_names)} columns, from {self.source}",
+            f"  largest factor: {self.largest_factor} columns; "
+            f"treewidth: {self.treewidth}",
+            "  blocks:",
+        ]
+        for block in self.blocks:
+            given = f" | {self._label(block.context)}" if block.context else ""
+            lines.append(f"    p({self._label(block.columns)}{given})  [{block.engine}]")
+        shown = self.cliques[:MAX_CLIQUES]
+        lines.append("  cliques:")
+        lines.extend(f"    {{{self._label(clique)}}}" for clique in shown)
+        if len(shown) < len(self.cliques):
+            lines.append(f"    ... and {len(self.cliques) - len(shown)} more")
+        return "\n".join(lines)
+
+    __repr__ = __str__

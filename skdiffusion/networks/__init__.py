@@ -1,0 +1,27 @@
+"""The score networks: one-column conditionals in one batch, and message passing.
+
+Both are denoisers with weights (`ScoreNetwork`); training and the flow see no more.
+"""
+
+from ._conditional import ConditionalNetwork
+from ._initial import initial_networks
+from ._joint import JointNetwork
+from ._trainable import ScoreNetwork
+
+NETWORKS = {network.__name__: network for network in (ConditionalNetwork, JointNetwork)}
+
+
+def from_state(state: dict) -> ScoreNetwork:
+    """Network of any kind from the result of its `to_state`."""
+    # the first release had one kind and did not name it
+    name = state.get("network", ConditionalNetwork.__name__)
+    return NETWORKS[name].from_state(state)
+
+
+__all__ = [
+    "ConditionalNetwork",
+    "JointNetwork",
+    "ScoreNetwork",
+    "from_state",
+    "initial_networks",
+]

@@ -1,0 +1,349 @@
+r"""The joint network: message passing on the factor graph of a block of columns.
+
+Given noisy columns, the clean ones have the same factors as without noise, times one
+term for each column, so their conditional means, and with them the velocity, are found
+by passing messages along the graph. Here the messages are learned:
+
+- every column has a state, read from its noisy value and the time;
+- every factor has a small network that reads the values and states of its own columns
+  only and adds to their states; the same weights serve in every round;
+- the velocity is read from the last state, and a Gaussian part is added.
+
+This is the sparse weight-sharing network of Kwon, Kim, Ohn and Chae [1]_ in the form of
+message passing. After R rounds a column has heard of columns within R steps, so columns
+that are farther apart share a probe of the divergence: its cost is the number of colours
+of the graph, not of columns. The velocity of the Gaussian part depends on all columns;
+its divergence is known.
+
+References
+----------
+.. [1] H. K. Kwon, D. Kim, I. Ohn and M. Chae, "Nonparametric estimation of a
+       factorizable density using diffusion models", JMLR 27(22), 2026.
+       https://arxiv.org/abs/2501.01783
+"""
+
+import math
+
+import networkx as nx
+import torch
+from torch import Tensor, nn
+
+from ..denoisers import GaussianDenoiser
+from ..graphs import colouring, numbered
+from ._carried import Carried
+from ._features import N_TIME_FEATURES, level_off, level_off_with_slope, time_features
+from ._trainable import ScoreNetwork
+
+# kinks of the first layer of every column lie here, in standard deviations
+KINK_RANGE = 2.5
+
+
+def half(size: int) -> int:
+    """Half of a width, at least one."""
+    return max(1, size // 2)
+
+
+class JointNetwork(ScoreNetwork):
+    """Velocity of the columns of a block, diffused together.
+
+    Parameters
+    ----------
+    columns : sequence of int
+        Own columns.
+    context : sequence of int
+        Columns of the context, which stay clean; perhaps none.
+    factors : sequence of sequence of int
+        Groups of own columns and columns of the context. Every factor of two or more
+        has a network.
+    t_min : float
+        Smallest time, which scales the features of the time.
+    hidden_size : int
+        A state has half as many numbers, a layer of a factor of k columns k quarters.
+    n_rounds : int
+        How often messages are passed.
+    dropout : float
+        Share of hidden units of the factors dropped in training.
+    column_kinds, factor_kinds : sequence of int, default=None
+        Columns (own ones first, then the context) and factors of one kind share their
+        weights; None shares none.
+
+    Notes
+    -----
+    With states of size H and f factors of two columns, an evaluation costs about
+    5 f H^2 multiply-adds a round, and with the divergence as often again as there are
+    colours.
+    """
+
+    def __init__(
+        self,
+        columns,
+        context,
+        factors,
+        *,
+        t_min,
+        hidden_size=64,
+        n_rounds=4,
+        dropout=0.3,
+        column_kinds=None,
+        factor_kinds=None,
+    ):
+        super().__init__()
+        self.columns, self.context = tuple(columns), tuple(context)
+        self.factors = tuple(map(tuple, factors))
+        self.t_min, self.hidden_size = t_min, hidden_size
+        self.n_rounds, self.dropout = n_rounds, dropout
+        self.column_kinds = tuple(column_kinds or range(self.n_nodes))
+        self.factor_kinds = tuple(factor_kinds or range(len(self.factors)))
+        self.colours = self._probes()
+        self._add_constants()
+        self._add_columns(half(hidden_size))
+        self.sizes = sorted({len(f) for f in self.factors if len(f) > 1})
+        for size in self.sizes:
+            self._add_factors(size, hidden_size)
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of own columns and columns of the context."""
+        return len(self.columns) + len(self.context)
+
+    def _probes(self) -> Tensor:
+        """0/1 probes of shape (n_colours, n_own), from a colouring of the own columns."""
+        graph = nx.Graph()
+        graph.add_nodes_from(self.columns)
+        for factor in self.factors:
+            own = [j for j in factor if j in self.columns]
+            graph.add_edges_from((i, j) for i in own for j in own if i < j)
+        groups = colouring(graph, self.n_rounds)
+        probes = [[float(j in group) for j in self.columns] for group in groups]
+        return torch.tensor(probes)
+
+    def _add_constants(self) -> None:
+        """Gaussian part, linear effect of the context, and ranges; set by `calibrate`."""
+        k, c = len(self.columns), len(self.context)
+        self.gaussian = GaussianDenoiser(range(k), torch.zeros(k), torch.eye(k))
+        self.register_buffer("mean", torch.zeros(k))
+        self.register_buffer("gain", torch.zeros(c, k))
+        self.register_buffer("active", torch.ones(k))
+        for end in ("low", "high"):
+            self.register_buffer(f"own_{end}", torch.zeros(k))
+            self.register_buffer(f"context_{end}", torch.zeros(c))
+
+    def _add_columns(self, H: int) -> None:
+        """Networks that read the states from the values and the velocity from states."""
+        N, k, T = self.n_nodes, len(self.columns), N_TIME_FEATURES
+        self.register_buffer("node_kind", torch.tensor(self.column_kinds))
+        self._add_weights(
+            {
+                "w_value": (N, 1, H),
+                "b_value": (N, 1, H),
+                "w_value_time": (N, T, H),
+                "w_state": (N, H, H),
+                "w_read": (k, 2 * H, H),
+                "b_read": (k, 1, H),
+                "w_read_time": (k, T, H),
+                "w_out": (k, H, 1),
+                "b_out": (k, 1, 1),
+            }
+        )
+        degree = torch.zeros(N)
+        for factor in self.factors:
+            if len(factor) > 1:
+                degree[self._nodes(factor)] += 1
+        keep = torch.arange(N) < k
+        scale = torch.where(keep, degree.clamp(min=1).rsqrt(), 0.0)
+        self.register_buffer("message_scale", scale.reshape(N, 1, 1), persistent=False)
+
+    def _add_factors(self, size: int, hidden_size: int) -> None:
+        """Networks of all factors of one size, with their nodes slot by slot."""
+        H, W = half(hidden_size), half(size * hidden_size // 2)
+        chosen = [i for i, factor in enumerate(self.factors) if len(factor) == size]
+        nodes = [self._nodes(sorted(self.factors[i])) for i in chosen]
+        kind = numbered(self.factor_kinds[i] for i in chosen)
+        self.register_buffer(f"nodes_{size}", torch.tensor(nodes), persistent=False)
+        self.register_buffer(f"kind_{size}", torch.tensor(kind), persistent=False)
+        F, T = len(chosen), N_TIME_FEATURES
+        shapes = {
+            "w_values": (F, size, W),
+            "w_states": (F, size * H, W),
+            "w_time": (F, T, W),
+            "w_gate": (F, T, W),
+            "b_first": (F, 1, W),
+            "w_middle": (F, W, W),
+            "b_middle": (F, 1, W),
+            "w_message": (F, W, size * H),
+        }
+        self._add_weights({f"{name}_{size}": s for name, s in shapes.items()})
+
+    def _add_weights(self, shapes: dict) -> None:
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+
+    def _nodes(self, columns) -> list[int]:
+        everything = self.columns + self.context
+        return [everything.index(j) for j in columns]
+
+    @property
+    def floats_per_row(self) -> int:
+        H, W = self.w_state.shape[2], 0
+        for size in self.sizes:
+            n_factors, width = self._weight("w_middle", size).shape[:2]
+            W += n_factors * (2 * size * H + 4 * width)
+        return (1 + len(self.colours)) * (6 * self.n_nodes * H + W)
+
+    def engines(self) -> dict[tuple[int, ...], str]:
+        return {self.columns: "joint"}
+
+    def options(self) -> dict:
+        names = "columns", "context", "factors", "t_min", "hidden_size", "n_rounds"
+        names += "dropout", "column_kinds", "factor_kinds"
+        return {name: getattr(self, name) for name in names}
+
+    def kinds(self):
+        own = self.node_kind[: len(self.columns)]
+        # kinds of a part of the nodes are numbered anew
+        own = torch.tensor(numbered(own.tolist()), device=own.device)
+        for name, parameter in self.named_parameters():
+            size = name.rpartition("_")[2]
+            if size.isdigit():
+                yield parameter, getattr(self, f"kind_{size}")
+            else:
+                yield parameter, own if len(parameter) == len(own) else self.node_kind
+
+    @property
+    def n_parts(self) -> int:
+        return 1
+
+    def part_scores(self, terms: Tensor) -> Tensor:
+        return terms.sum(1, keepdim=True)
+
+    def take_over(self, other: "JointNetwork", parts: Tensor) -> None:
+        if parts[0]:
+            for own, new in zip(self.parameters(), other.parameters(), strict=True):
+                own.data.copy_(new.data)
+
+    @torch.no_grad()
+    def initialize(self, generator: torch.Generator) -> "JointNetwork":
+        """Draw the hidden weights; output and gates stay zero.
+
+        Training starts at the Gaussian part alone.
+        """
+        for name, w in self.named_parameters():
+            if name.startswith("w_") and not name.startswith(("w_out", "w_gate")):
+                bound = 1 / math.sqrt(w.shape[-2])
+                w.uniform_(-bound, bound, generator=generator)
+        # steep first layers whose kinks cover the range of the data
+        sign = torch.sign(self.w_value)
+        self.w_value.add_(sign).mul_(2)
+        self.b_value.uniform_(-KINK_RANGE, KINK_RANGE, generator=generator)
+        self.b_value.mul_(self.w_value)
+        self.tie_weights()
+        return self
+
+    def calibrate(self, families, regressions, z: Tensor) -> "JointNetwork":
+        """Take over the linear Gaussian network of the columns and their ranges.
+
+        Parameters
+        ----------
+        families : sequence of (int, tuple of int)
+            Every own column with own columns and columns of the context before it.
+        regressions : sequence of Regression
+            In the same order.
+        z : Tensor of shape (n_samples, n_features)
+            Standardised training rows.
+        """
+        k = len(self.columns)
+        linear = torch.zeros(k, self.n_nodes, dtype=torch.float64)
+        intercept, scale = torch.zeros(2, k, dtype=torch.float64)
+        for (j, context), regression in zip(families, regressions, strict=True):
+            i = self.columns.index(j)
+            linear[i, self._nodes(context)] = torch.as_tensor(regression.coef)
+            intercept[i], scale[i] = regression.intercept, regression.scale
+        # z = linear z + intercept + scale * noise, solved for z
+        solved = torch.linalg.inv(torch.eye(k) - linear[:, :k])
+        self.mean.copy_(solved @ intercept)
+        self.gain.copy_((solved @ linear[:, k:]).T)
+        factor = solved * scale
+        gaussian = GaussianDenoiser(range(k), torch.zeros(k), factor @ factor.T)
+        self.gaussian = gaussian.to(self.mean)
+        r, context = self.to_own(z)[0], z[:, list(self.context)]
+        self.active.copy_(torch.as_tensor(z[:, list(self.columns)].std(0) > 0))
+        self.own_low.copy_(r.amin(0).clamp(max=-4.0))
+        self.own_high.copy_(r.amax(0).clamp(min=4.0))
+        self.context_low.copy_(context.amin(0))
+        self.context_high.copy_(context.amax(0))
+        return self
+
+    def _location(self, z: Tensor) -> Tensor:
+        return self.mean + z[:, list(self.context)] @ self.gain.to(z.dtype)
+
+    def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        r = z[:, list(self.columns)] - self._location(z)
+        return r, torch.zeros_like(r)
+
+    def from_own(self, r: Tensor, z: Tensor) -> Tensor:
+        return r + self._location(z)
+
+    def encode(self, z: Tensor) -> Tensor:
+        """Values of the context that level off outside the training range, (n, c)."""
+        context = z[:, list(self.context)].to(self.context_low)
+        return level_off(context, self.context_low, self.context_high)
+
+    def velocity(self, r_t: Tensor, t: Tensor, code: Tensor) -> Tensor:
+        value = level_off(r_t.to(self.own_low), self.own_low, self.own_high)
+        values = Carried.constant(torch.cat([value, code], dim=1).T.unsqueeze(-1))
+        learned = self._read(values, t).value.squeeze(-1).T * self.active
+        return learned + self.gaussian.velocity(r_t.to(learned), t.to(learned), None)
+
+    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code: Tensor):
+        value, slope = level_off_with_slope(
+            r_t.to(self.own_low), self.own_low, self.own_high
+        )
+        seeds = torch.einsum("ck,nk->kcn", self.colours.to(slope), slope * self.active)
+        seeds = torch.cat([seeds, seeds.new_zeros(len(self.context), *seeds.shape[1:])])
+        values = torch.cat([value, code], dim=1).T
+        output = self._read(Carried.seeded(values.unsqueeze(-1), seeds.unsqueeze(-1)), t)
+        learned = output.value.squeeze(-1).T * self.active
+        derivative = torch.einsum(
+            "ck,kcn->nk", self.colours.to(slope), output.tangents.squeeze(-1)
+        )
+        v, dv = self.gaussian.velocity_and_divergence(
+            r_t.to(learned), t.to(learned), None
+        )
+        return learned + v, derivative + dv
+
+    def _read(self, values: Carried, t: Tensor) -> Carried:
+        """Learned part of the velocity, (k, n, 1), from values (n_nodes, n, 1)."""
+        time = time_features(torch.atleast_1d(t), self.t_min).to(self.w_state)
+        k = len(self.columns)
+        first = values.matmul(self.w_value, time @ self.w_value_time + self.b_value)
+        seen = first.silu()
+        state = seen.matmul(self.w_state)
+        prepared = {size: self._prepare(values, time, size) for size in self.sizes}
+        for _ in range(self.n_rounds):
+            state = self._round(state, prepared)
+        known = Carried.cat([state.first_nodes(k), seen.first_nodes(k)])
+        hidden = known.matmul(self.w_read, time @ self.w_read_time + self.b_read).silu()
+        return hidden.matmul(self.w_out, self.b_out)
+
+    def _weight(self, name: str, size: int) -> Tensor:
+        return getattr(self, f"{name}_{size}")
+
+    def _prepare(self, values: Carried, time: Tensor, size: int):
+        """What the first layers of the factors get in every round, and their gates."""
+        inputs = values.slots(self._weight("nodes", size))
+        bias = time @ self._weight("w_time", size) + self._weight("b_first", size)
+        gate = 1 + time @ self._weight("w_gate", size)
+        return inputs.matmul(self._weight("w_values", size), bias), gate
+
+    def _round(self, state: Carried, prepared: dict) -> Carried:
+        """States after all factors have sent one message to each of their columns."""
+        total = state.zeros()
+        for size, (first, gate) in prepared.items():
+            nodes = self._weight("nodes", size)
+            hidden = state.slots(nodes).matmul(self._weight("w_states", size), first)
+            hidden = hidden.silu(gate).matmul(
+                self._weight("w_middle", size), self._weight("b_middle", size)
+            )
+            hidden = Carried(self.drop(hidden.silu().rows), state.n)
+            total.add_slots(hidden.matmul(self._weight("w_message", size)), nodes)
+        return state.add_scaled(total, self.message_scale)

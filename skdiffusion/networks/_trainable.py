@@ -1,0 +1,100 @@
+"""What training asks of a score network, beside the contract of a denoiser."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .._torch import to_numpy
+from ..denoisers import Denoiser
+
+
+class ScoreNetwork(Denoiser):
+    """A denoiser with weights.
+
+    Attributes
+    ----------
+    t_min : float
+        Smallest time.
+    dropout : float
+        Share of hidden units dropped in training.
+    noise : torch.Generator or None
+        Source of what is dropped; set by training.
+
+    Notes
+    -----
+    A network falls into parts that train without influencing each other; each may keep
+    the weights of another step. Weights that are shared are held as equal copies whose
+    gradients are added up, so that copies stay equal to the bit and nothing but
+    `tie_weights` and `tie_gradients` knows of sharing.
+    """
+
+    t_min: float
+    dropout: float
+    noise: torch.Generator | None = None
+
+    def drop(self, hidden: Tensor) -> Tensor:
+        """Hidden units of which some are dropped, in training only."""
+        if not (self.training and self.dropout):
+            return hidden
+        kept = torch.empty_like(hidden).bernoulli_(1 - self.dropout, generator=self.noise)
+        return hidden * kept.div_(1 - self.dropout)
+
+    @property
+    def n_parts(self) -> int:
+        """Number of parts."""
+        raise NotImplementedError
+
+    def part_scores(self, terms: Tensor) -> Tensor:
+        """Log-density of each part, (n, n_parts), from that of own columns."""
+        raise NotImplementedError
+
+    def take_over(self, other: "ScoreNetwork", parts: Tensor) -> None:
+        """Copy the weights of some parts, given by a mask of shape (n_parts,)."""
+        raise NotImplementedError
+
+    def engines(self) -> dict[tuple[int, ...], str]:
+        """Kind of model of the columns of every block, for printing."""
+        raise NotImplementedError
+
+    def kinds(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Every parameter with the kinds of the entries of its first axis."""
+        raise NotImplementedError
+
+    def options(self) -> dict:
+        """Keyword arguments of the constructor."""
+        raise NotImplementedError
+
+    def tie_weights(self) -> None:
+        """Give all entries of a kind the weights of the first of them."""
+        for parameter, kind in self.kinds():
+            first = [int((kind == i).nonzero()[0]) for i in range(int(kind.max()) + 1)]
+            parameter.data.copy_(parameter.data[first][kind])
+
+    def tie_gradients(self) -> None:
+        """Add up the gradients of all entries of a kind."""
+        for parameter, kind in self.kinds():
+            n_kinds = int(kind.max()) + 1
+            if n_kinds == len(kind):
+                continue
+            total = torch.zeros_like(parameter.grad[:n_kinds])
+            parameter.grad = total.index_add_(0, kind, parameter.grad)[kind]
+
+    def to_state(self) -> dict:
+        """Options and weights as plain numbers and numpy arrays."""
+        arrays = {name: to_numpy(value) for name, value in self.state_dict().items()}
+        return {"network": type(self).__name__, **self.options(), "arrays": arrays}
+
+    @classmethod
+    def from_state(cls, state: dict) -> "ScoreNetwork":
+        """Network from the result of `to_state`."""
+        options = {k: v for k, v in state.items() if k not in ("network", "arrays")}
+        network = cls(**options)
+        # arrays that a later release added keep their defaults
+        arrays = {k: to_numpy(v) for k, v in network.state_dict().items()}
+        arrays |= state["arrays"]
+        network.load_state_dict(
+            {k: torch.tensor(np.asarray(a)) for k, a in arrays.items()}
+        )
+        return network
