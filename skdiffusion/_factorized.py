@@ -1,7 +1,5 @@
 """The estimator `FactorizedDiffusionDensity`: parameters, documentation, little code."""
 
-import warnings
-
 import torch
 
 from ._base import BaseDiffusionDensity
@@ -10,11 +8,10 @@ from ._validation import check_boolean, check_choice, check_integer, check_real
 from .graphs import factorize
 from .networks import from_state, initial_networks
 from .process import noise_floor, stopping_time
-from .training import Options, Record, Rows, fit_networks
+from .records import Options, Record, Rows
+from .training import fit_networks
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-# derivatives for one divergence beyond which a warning names the cost
-MANY_COLOURS = 32
 DIFFUSIONS = ("auto", "conditional", "joint")
 
 
@@ -22,8 +19,9 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     r"""Density of a table, from diffusion models that know how its columns depend.
 
     The joint density is written as a product of conditional densities,
-    :math:`p(x) = \prod_j p(x_j \mid x_{context(j)})`, in the way the graph says. Every
-    factor is a diffusion model with its own small network; all train together.
+    :math:`p(x) = \prod_b p(x_b \mid x_{context(b)})`, in the way the graph says. Blocks
+    are single columns or, where a graph has long cycles, columns diffused together by
+    message passing. Every factor has its own small network; all train together.
     `score_samples` is a normalised log-density, exact up to the error of a solver that
     can be measured, and `sample` draws from the same density.
 
@@ -38,20 +36,39 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     graph : networkx.DiGraph, networkx.Graph or None, default=None
         How the columns depend on each other. A directed graph is a Bayesian network:
         every column depends on its parents. An undirected graph is a Markov random
-        field: a column is independent of all others given its neighbours; a graph that
-        is not chordal is completed to one. None lets every column depend on all
-        columns before it. Nodes are the positions of the columns or, for a DataFrame,
-        their names if these are strings. Columns that are not nodes are independent of
-        the others, with a warning.
+        field: a column is independent of all others given its neighbours. None is no
+        knowledge. Nodes are the positions of the columns or, for a DataFrame, their
+        names if these are strings. Columns that are not nodes are independent of the
+        others, with a warning.
+    diffusion : {"auto", "conditional", "joint"}, default="auto"
+        What is diffused. "conditional" noises one column at a time, given its parents
+        or, in an undirected graph, given earlier neighbours; an undirected graph that
+        is not chordal is completed to one. Without a graph every column depends on all
+        columns before it. "joint" noises all columns of a connected component together,
+        with a network that passes messages along the graph and needs no completion;
+        without a graph it is one dense network. "auto" is "conditional" where
+        completion stays within `max_factor_size`; a component where it does not is cut
+        at its cut nodes, and the parts where it still does not are joint.
+    share_weights : bool or str, default=False
+        Whether factors share their networks: with True all factors of one size, with
+        the name of an attribute of the nodes (or edges) of `graph` those whose columns
+        (or pairs of columns) carry equal values, slot by slot in ascending order of the
+        columns. Columns that are alike share their location and scale, too, so they
+        should have the same units.
     max_factor_size : int or None, default=12
         Largest number of columns in one factor of `graph`. A graph with larger factors
         is refused. None sets no limit. It does not apply to ``graph=None``.
     hidden_size : int, default=64
-        Width of the network of one column.
+        Width of the network of one column. In a joint block columns have states of half
+        that size, and networks of factors of k columns have layers of k quarters of it.
     n_layers : int, default=2
-        Number of residual blocks of two layers each.
-    dropout : float, default=0.0
-        Share of hidden units dropped in training, in [0, 1).
+        Number of residual blocks of two layers each, in conditional networks.
+    n_rounds : int, default=4
+        How often messages are passed in a joint block. A column hears of columns within
+        so many edges; the cost of a log-density grows with their number.
+    dropout : float or None, default=None
+        Share of hidden units dropped in training, in [0, 1). None is 0 for conditional
+        networks and 0.3 for joint ones.
     noise_floor : float, default=0.03
         Standard deviation of the normal noise left in the density, relative to the
         scale of a column given its context. Smaller values resolve finer detail and
@@ -64,25 +81,27 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     learning_rate_init : float, default=0.005
         Peak learning rate of AdamW. It rises over the first 50 steps and falls to zero
         over the last 40 percent of `max_iter`.
-    weight_decay : float, default=0.01
-        Weight decay of AdamW.
+    weight_decay : float or None, default=None
+        Weight decay of AdamW. None is 0.01 for conditional networks and 0.2 for joint
+        ones.
     batch_size : int, default=512
         Rows for one step, drawn with replacement; at most four times the number of
         training rows.
     max_iter : int, default=2000
         Largest number of optimisation steps.
     early_stopping : bool, default=True
-        Whether to hold out rows, keep for each column the weights with the best
-        held-out log-likelihood and stop when no column improves. With fewer than 50
+        Whether to hold out rows, keep for each column (or joint block) the weights with
+        the best held-out log-likelihood and stop when none improves. With fewer than 50
         rows no part could be held out that tells progress from overfitting: nothing is
-        trained then, and the density is the linear Gaussian network on the graph. With
+        trained then, and the density is the linear Gaussian network on the graph, of
+        joint blocks that of independent normal columns. With
         False all rows are trained on for `max_iter` steps.
     validation_fraction : float, default=0.2
         Share of rows held out: at most 2000 rows and, of few rows, at least 50 or a
         quarter of all.
     n_iter_no_change : int, default=16
-        Number of checks, one every 50 steps, without improvement of any column after
-        which training stops.
+        Number of checks without improvement of any column after which training stops.
+        There is one every 50 steps, or fewer where checks of joint blocks are dear.
     tol : float, default=1e-4
         Least improvement of a column's held-out log-likelihood that counts, in nats per
         row. It must also exceed a quarter of its standard error.
@@ -143,7 +162,13 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     a thousandth of its scale is modelled as that regression plus normal noise of that
     size; a constant column as normal noise of standard deviation `noise_floor`, in its
     own units. The density smooths a column x_j given its context to that of
-    x_j + noise_floor * scale * noise.
+    x_j + noise_floor * scale * noise. In a joint block the scale is that of the column
+    itself, so details finer than `noise_floor` times it are lost even where other columns
+    determine them.
+
+    The divergence of a joint block is exact: columns more than `n_rounds` edges apart
+    share a derivative, so that a log-density costs as many as a colouring of the graph
+    has colours (5 on a chain with 4 rounds), not as many as there are columns.
 
     References
     ----------
@@ -189,7 +214,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         noise_floor=0.03,
         n_steps=12,
         learning_rate_init=5e-3,
-        weight_decay=1e-2,
+        weight_decay=None,
         batch_size=512,
         max_iter=2000,
         early_stopping=True,
@@ -239,7 +264,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
             check_real("dropout", self.dropout, low=0, high=1, open_high=True)
         check_real("noise_floor", self.noise_floor, low=0, high=1, open_low=True)
         check_real("learning_rate_init", self.learning_rate_init, low=0, open_low=True)
-        check_real("weight_decay", self.weight_decay, low=0)
+        if self.weight_decay is not None:
+            check_real("weight_decay", self.weight_decay, low=0)
         check_real("tol", self.tol, low=0)
         check_real(
             "validation_fraction",
@@ -302,12 +328,11 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         rows = Rows(*(to_tensor(a, dtype=TRAINING_DTYPE, device=device) for a in arrays))
         networks = self._initial_networks(Z, weight, factorization, initial)
         networks = [network.to(rows.z) for network in networks]
-        self._warn_if_dear(networks)
         networks, record = fit_networks(
             networks, rows, self._options(), training, self._report
         )
         if self.verbose:
-            print(self._summary(record))  # noqa: T201
+            print(record.summary())  # noqa: T201
         return self._fitted(networks, record, factorization)
 
     def _initial_networks(self, Z, weight, factorization, generator) -> list:
@@ -329,18 +354,6 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
             dropout=self.dropout,
         )
 
-    def _warn_if_dear(self, networks) -> None:
-        for network in networks:
-            n_colours = len(network.colours)
-            if n_colours > MANY_COLOURS:
-                warnings.warn(
-                    f"a joint block of {len(network.columns)} columns needs {n_colours} "
-                    "derivatives for one divergence, so its log-densities cost "
-                    f"{1 + n_colours} evaluations of the network. Fewer "
-                    "n_rounds, fewer edges or diffusion='conditional' cost less.",
-                    stacklevel=4,
-                )
-
     def _options(self) -> Options:
         return Options(
             learning_rate_init=self.learning_rate_init,
@@ -352,21 +365,9 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
             tol=self.tol,
         )
 
-    def _report(self, step: int, record: Record) -> None:
+    def _report(self, record: Record) -> None:
         if self.verbose:
-            score = "".join(f", held-out {x:.4f}" for x in record.validation_scores[-1:])
-            loss = record.loss_curve[-1]
-            print(f"step {step} of {record.max_iter}: loss {loss:.4f}{score}")  # noqa: T201
-
-    def _summary(self, record: Record) -> str:
-        n_iter = len(record.loss_curve)
-        if n_iter == 0:
-            return "too few rows to hold out: untrained, linear Gaussian network"
-        if record.best_validation_score is None:
-            return f"took all {n_iter} steps without held-out rows"
-        reason = "max_iter reached" if n_iter == record.max_iter else "no improvement"
-        score = record.best_validation_score
-        return f"stopped at step {n_iter} ({reason}): kept weights score {score:.4f}"
+            print(record)  # noqa: T201
 
     def _fitted(self, networks, record: Record, factorization) -> dict:
         """Fitted attributes as plain arrays and numbers."""

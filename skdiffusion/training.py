@@ -10,7 +10,6 @@ always mean a better density.
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 from .flow import Path, log_density
 from .networks import JointNetwork, ScoreNetwork
 from .process import noised, stratified_times, velocity_target
+from .records import Options, Record, Rows
 
 MAX_AVERAGE_DECAY = 0.995
 WARM_UP_STEPS = 50
@@ -34,68 +34,6 @@ MIN_HELD_OUT_ROWS = 50
 MAX_HELD_OUT_SHARE = 1 / 4
 BATCH_PER_ROW = 4
 MAX_HELD_OUT_ROWS = 2000
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Standardised rows.
-
-    Attributes
-    ----------
-    z : Tensor of shape (n_samples, n_features)
-    weight : Tensor of shape (n_samples,)
-        Average to one.
-    log_derivative : Tensor of shape (n_samples,)
-        Logarithm of |dz/dx|, which takes log-densities to the units of the data.
-    """
-
-    z: Tensor
-    weight: Tensor
-    log_derivative: Tensor
-
-    def __len__(self) -> int:
-        return len(self.z)
-
-    def take(self, i: Tensor) -> "Rows":
-        """Some of the rows, with weights that average to one again."""
-        weight = self.weight[i]
-        return Rows(self.z[i], weight / weight.mean(), self.log_derivative[i])
-
-
-@dataclass(frozen=True)
-class Options:
-    """Optimisation parameters, named as in the estimators."""
-
-    learning_rate_init: float
-    weight_decay: float
-    batch_size: int
-    max_iter: int
-    validation_fraction: float
-    n_iter_no_change: int
-    tol: float
-
-
-@dataclass
-class Record:
-    """What happened in training.
-
-    Attributes
-    ----------
-    loss_curve : list of float
-        Denoising loss of every step, averaged over columns.
-    validation_scores : list of float
-        Held-out mean log-density in nats and data units: before training and at every
-        check.
-    max_iter : int
-        Number of steps planned.
-    best_validation_score : float or None
-        Held-out mean log-density of the weights that are kept.
-    """
-
-    max_iter: int
-    loss_curve: list[float] = field(default_factory=list)
-    validation_scores: list[float] = field(default_factory=list)
-    best_validation_score: float | None = None
 
 
 def velocity_loss(
@@ -147,9 +85,9 @@ class BestStates:
     """For every part the weights with the best held-out log-likelihood so far."""
 
     def __init__(self, networks: Sequence[ScoreNetwork], held_out: Rows, tol):
-        self.networks = copy.deepcopy(list(networks))
+        self.networks = [network.eval() for network in copy.deepcopy(list(networks))]
         self.held_out, self.tol = held_out, tol
-        self.scores = row_scores(networks, held_out, networks[0].t_min)
+        self.scores = row_scores(self.networks, held_out, networks[0].t_min)
         self.n_checks_since = 0
 
     def update(self, networks: Sequence[ScoreNetwork]) -> float:
@@ -239,9 +177,11 @@ class Trainer:
         self.t_min, self.record = networks[0].t_min, Record(options.max_iter)
         self.average = average_of(networks)
         self.optimizer = torch.optim.AdamW(
-            self.networks.parameters(),
+            [
+                {"params": list(n.parameters()), "weight_decay": self._weight_decay(n)}
+                for n in networks
+            ],
             lr=options.learning_rate_init,
-            weight_decay=options.weight_decay,
             betas=(0.9, 0.99),
             fused=True,
         )
@@ -258,14 +198,14 @@ class Trainer:
             self._keep_score(self.best.mean_log_density(self.best.scores))
 
     def run(
-        self, report: Callable[[int, Record], None] = lambda step, record: None
+        self, report: Callable[[Record], None] = lambda record: None
     ) -> list[ScoreNetwork]:
         """Train until no part improves or `max_iter` is reached.
 
         Parameters
         ----------
         report : callable
-            Called at every check with the step and the record so far.
+            Called at every check with the record so far.
 
         Returns
         -------
@@ -283,11 +223,15 @@ class Trainer:
             self._step(step)
             if step % self.check_every == 0 or step == self.options.max_iter:
                 self._check()
-                report(step, self.record)
+                report(self.record)
                 if self._has_stalled():
                     break
         chosen = self.average.module if self.best is None else self.best.networks
         return [network.eval() for network in chosen]
+
+    def _weight_decay(self, network: ScoreNetwork) -> float:
+        given = self.options.weight_decay
+        return network.weight_decay if given is None else given
 
     def _step(self, step: int) -> None:
         batch = _draw(self.rows, self.batch_size, self.generator)
@@ -328,7 +272,7 @@ def fit_networks(
     rows: Rows,
     options: Options,
     generator: torch.Generator,
-    report: Callable[[int, Record], None] = lambda step, record: None,
+    report: Callable[[Record], None] = lambda record: None,
 ) -> tuple[list[ScoreNetwork], Record]:
     """Split off held-out rows, train, and return the networks with what happened.
 

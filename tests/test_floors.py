@@ -10,7 +10,7 @@ import skdiffusion
 ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
     {"_validation", "graphs", "margins", "whitening", "_torch", "process", "solvers"},
-    {"denoisers", "thresholds", "dual"},
+    {"denoisers", "thresholds", "dual", "records"},
     {"networks", "kernels", "flow"},
     {"training", "bandwidths"},
     {"datasets", "metrics"},

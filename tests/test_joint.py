@@ -1,4 +1,4 @@
-"""The joint network: divergence, locality, its Gaussian start, shared weights."""
+"""The joint network: divergence, locality, where it starts, shared weights."""
 
 import math
 
@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import random_graph
-from torch.distributions import MultivariateNormal
 
 from skdiffusion.denoisers import Denoiser
-from skdiffusion.flow import Path, in_order, log_density, log_density_of_own, sample
-from skdiffusion.graphs import Block, factorize
+from skdiffusion.flow import Path, in_order, log_density, sample
+from skdiffusion.graphs import factorize
 from skdiffusion.networks import JointNetwork, from_state, initial_networks
 from skdiffusion.training import Rows, velocity_loss
-from skdiffusion.whitening import regress_alike
 
 T = torch.tensor(0.35, dtype=torch.float64)
 
@@ -68,23 +66,8 @@ def test_divergence_of_the_contract_is_the_carried_one(generator):
     code = network.encode(r)
     expected = Denoiser.velocity_and_divergence(network, r, T, code)
     found = network.velocity_and_divergence(r, T, code)
-    # the Gaussian part is that of independent columns here, so colours serve it too
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b)
-
-
-def test_divergence_of_the_gaussian_part_is_dense(generator):
-    """Colours do not serve correlated columns; catches a Gaussian part inside them."""
-    network = joint_network(nx.path_graph(6), generator, n_rounds=1)
-    factor = torch.randn(6, 6, generator=generator).double()
-    type(network.gaussian).__init__(
-        network.gaussian, range(6), torch.zeros(6).double(), factor @ factor.T / 6
-    )
-    r = torch.randn(1, 6, generator=generator).double()
-    code = network.encode(r)
-    _, divergence = network.velocity_and_divergence(r, T, code)
-    dense = jacobian(network, r[0], T, code).diagonal()
-    torch.testing.assert_close(divergence[0], dense)
 
 
 def test_velocity_reads_columns_within_the_rounds_only(generator):
@@ -125,56 +108,24 @@ def test_rows_do_not_influence_each_other(generator):
             torch.testing.assert_close(a[0], b[i], rtol=1e-12, atol=1e-13)
 
 
-@pytest.fixture
-def gaussian_table():
-    """Rows of a Gaussian Markov random field on a 4-cycle with a tail."""
-    graph = nx.cycle_graph(4)
-    graph.add_edge(3, 4)
-    precision = np.eye(5) + 0.4 * nx.to_numpy_array(graph, nodelist=range(5))
-    Z = np.random.RandomState(0).multivariate_normal(
-        np.ones(5), np.linalg.inv(precision), size=4000
+def test_training_starts_at_independent_normal_columns(generator):
+    """A constant column is normal with the noise floor as its standard deviation."""
+    graph = nx.path_graph(3)
+    factorization = factorize(graph, 3, diffusion="joint")
+    z = torch.randn(200, 3, generator=generator).double()
+    z[:, 1] = 0
+    options = {"t_min": 0.1, "hidden_size": 8, "n_layers": 1}
+    (network,) = initial_networks(
+        factorization, z.numpy(), np.ones(200), generator, **options
     )
-    return graph, Z
-
-
-def test_training_starts_at_the_linear_gaussian_network(gaussian_table, generator):
-    """Catches a wrong covariance, mean, effect of the context or noise floor."""
-    graph, Z = gaussian_table
-    factorization = factorize(graph, 5, diffusion="auto", max_factor_size=2)
-    networks = initial_networks(
-        factorization,
-        Z,
-        np.ones(len(Z)),
-        generator,
-        t_min=0.02,
-        hidden_size=8,
-        n_layers=1,
-    )
-    z = torch.tensor(Z[:50]).double()
-    networks = [network.double().eval() for network in networks]
-    found = log_density(networks, z, Path(0.02, 60)).detach().sum(1)
-    law = MultivariateNormal(torch.tensor(Z.mean(0)), torch.tensor(np.cov(Z.T)))
-    # the fit to 4000 rows is that of the graph, not of all covariances
-    torch.testing.assert_close(found, law.log_prob(z), atol=0.05, rtol=0)
-
-
-def test_gaussian_part_given_a_context_is_the_conditional_normal(generator):
-    covariance = np.array([[1.0, 0.7, 0.3], [0.7, 1.2, -0.2], [0.3, -0.2, 0.8]])
-    Z = np.random.RandomState(0).multivariate_normal(np.zeros(3), covariance, 20_000)
-    network = JointNetwork((1, 2), (0,), [(0, 1, 2)], t_min=0.02, hidden_size=8)
-    block = Block((1, 2), (0,), "joint", ((0, 1, 2),))
-    families = list(block.families().items())
-    ones = np.ones(len(Z))
-    regressions = regress_alike(Z, ones, families, range(2), constant_scale=0.0)
-    z = torch.tensor(Z)
-    network.double().calibrate(families, regressions, z)
     with torch.no_grad():
-        found = log_density_of_own(network.eval(), z[:20], Path(0.02, 60)).sum(1)
-    sample_covariance = torch.tensor(np.cov(Z.T))
-    joint = MultivariateNormal(torch.zeros(3).double(), sample_covariance)
-    first = torch.distributions.Normal(0.0, sample_covariance[0, 0].sqrt())
-    expected = joint.log_prob(z[:20]) - first.log_prob(z[:20, 0])
-    torch.testing.assert_close(found, expected, atol=0.02, rtol=0)
+        found = log_density([network.double().eval()], z, Path(0.1, 60))
+    floor = math.tan(0.1)
+    scale = torch.tensor([math.hypot(1, floor), floor, math.hypot(1, floor)]).double()
+    # a standard normal column is taken as it is, not as smoothed by the floor
+    scale = torch.where(scale > 1, 1 / math.cos(0.1), scale)
+    expected = torch.distributions.Normal(torch.zeros(3).double(), scale).log_prob(z)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
 def test_noise_and_samples_have_densities_related_by_the_map(generator):
@@ -182,7 +133,6 @@ def test_noise_and_samples_have_densities_related_by_the_map(generator):
     first = joint_network(nx.cycle_graph(4), generator)
     tail = nx.Graph([(3, 4), (4, 5), (5, 3)])
     second = joint_network(tail, generator, context=(3,))
-    second.gain += 0.3
     path = Path(0.03, 60)
     parts = in_order([second, first], [(0, 1, 2, 3), (4, 5)])
     noise = torch.randn(3, 6, generator=generator).double()

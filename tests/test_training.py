@@ -32,10 +32,10 @@ OPTIONS = Options(
 
 
 def make_networks(Z, graph=None):
-    blocks = factorize(graph, Z.shape[1]).blocks
+    factorization = factorize(graph, Z.shape[1])
     generator = torch.Generator().manual_seed(0)
     size = {"t_min": 0.03, "hidden_size": 8, "n_layers": 1}
-    return initial_networks(blocks, Z, np.ones(len(Z)), generator, **size)
+    return initial_networks(factorization, Z, np.ones(len(Z)), generator, **size)
 
 
 def make_rows(Z):

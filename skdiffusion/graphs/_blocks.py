@@ -7,7 +7,6 @@ import networkx as nx
 from networkx.algorithms.approximation import treewidth_min_fill_in
 
 from ._sharing import Sharing
-from ._structure import complete, elimination_contexts
 
 MAX_NAMES = 8
 MAX_CLIQUES = 24
@@ -41,18 +40,6 @@ class Block:
     def cliques(self) -> tuple[tuple[int, ...], ...]:
         """Groups of columns that depend on each other directly within the block."""
         return self.factors or (self.factor,)
-
-    def families(self) -> dict[int, tuple[int, ...]]:
-        """Own columns, each with the columns before it that it depends on directly.
-
-        The context comes first; the factors are completed to a chordal graph.
-        """
-        graph = nx.Graph()
-        graph.add_nodes_from(self.factor)
-        for group in (*self.cliques, self.context):
-            graph.add_edges_from((i, j) for i in group for j in group if i < j)
-        contexts = elimination_contexts(complete(graph), self.context)
-        return {j: contexts[j] for j in contexts if j in self.columns}
 
 
 @dataclass(frozen=True)

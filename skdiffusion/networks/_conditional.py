@@ -164,15 +164,13 @@ class ConditionalNetwork(ScoreNetwork):
         self.tie_weights()
         return self
 
-    def calibrate(self, regressions, z: Tensor) -> "ConditionalNetwork":
-        """Take over the linear regressions of the columns and the ranges of the rows.
+    def whiten(self, regressions) -> "ConditionalNetwork":
+        """Take over the linear regressions of the columns.
 
         Parameters
         ----------
         regressions : sequence of Regression
             In the order of `columns`. Determined columns keep zero velocity.
-        z : Tensor of shape (n_samples, n_features)
-            Standardised training rows.
         """
         for i, regression in enumerate(regressions):
             coef = torch.as_tensor(regression.coef).to(self.coef)
@@ -180,6 +178,16 @@ class ConditionalNetwork(ScoreNetwork):
             self.intercept[i] = regression.intercept
             self.scale[i] = regression.scale
             self.active[i] = float(not regression.determined)
+        return self
+
+    def calibrate(self, z: Tensor) -> "ConditionalNetwork":
+        """Take over the ranges of the training rows, given the regressions.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n_samples, n_features)
+            Standardised training rows.
+        """
         context, (r, _) = self.gather(z), self.to_own(z)
         # the process ends at a standard normal, whose draws must stay inside
         self.own_low.copy_(r.amin(0).clamp(max=-4.0))
@@ -289,9 +297,9 @@ def bucket_by_context(
 
 def _together(families) -> list[list[Block]]:
     """Groups of at most `COLUMNS_PER_NETWORK` blocks, or of a larger family."""
-    groups: list[list[Block]] = [[]]
+    groups: list[list[Block]] = []
     for alike in families:
-        if groups[-1] and len(groups[-1]) + len(alike) > COLUMNS_PER_NETWORK:
+        if not groups or len(groups[-1]) + len(alike) > COLUMNS_PER_NETWORK:
             groups.append([])
         groups[-1] += alike
     return groups

@@ -1,6 +1,7 @@
-"""Untrained networks of a factorization: the linear Gaussian network on it."""
+"""Untrained networks of a factorization: where training starts."""
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +12,9 @@ from ..whitening import regress_alike
 from ._conditional import ConditionalNetwork, bucket_by_context
 from ._joint import JointNetwork
 from ._trainable import ScoreNetwork
+
+# derivatives for one divergence beyond which a warning names the cost
+MANY_COLOURS = 32
 
 
 def initial_networks(
@@ -43,43 +47,63 @@ def initial_networks(
         Likewise; None is the default of each network.
     """
     z = to_tensor(Z, dtype=TRAINING_DTYPE)
-    kind_of = _kinds(factorization)
-    single = [b for b in factorization.blocks if b.engine != "joint"]
     sizes = {"t_min": t_min, "hidden_size": hidden_size}
     sizes |= {} if dropout is None else {"dropout": dropout}
-    networks: list[ScoreNetwork] = []
+    kind_of = _kinds(factorization)
+    single = [block for block in factorization.blocks if block.engine != "joint"]
     kinds = numbered(kind_of(_slots(block)) for block in single)
-    for bucket in bucket_by_context(single, hidden_size, kinds) if single else []:
+    networks: list[ScoreNetwork] = []
+    for bucket in bucket_by_context(single, hidden_size, kinds):
         kinds = numbered(kind_of(_slots(block)) for block in bucket)
-        families = [(block.columns[0], block.context) for block in bucket]
-        # the flow spreads a column of scale sin(t_min) to the noise floor tan(t_min)
-        regressions = regress_alike(
-            Z, weight, families, kinds, constant_scale=math.sin(t_min)
-        )
-        columns, contexts = zip(*families, strict=True)
-        network = ConditionalNetwork(
-            columns, contexts, n_layers=n_layers, kinds=kinds, **sizes
-        )
-        networks.append(network.initialize(generator).calibrate(regressions, z))
+        network = _conditional(bucket, kinds, Z, weight, n_layers=n_layers, **sizes)
+        networks.append(network.initialize(generator))
     for block in factorization.blocks:
         if block.engine == "joint":
-            network = JointNetwork(
-                block.columns,
-                block.context,
-                block.factors,
-                n_rounds=n_rounds,
-                column_kinds=numbered(
-                    kind_of((j,)) for j in block.columns + block.context
-                ),
-                factor_kinds=numbered(kind_of(factor) for factor in block.factors),
-                **sizes,
-            )
-            families = list(block.families().items())
-            kinds = numbered(kind_of((j, *context)) for j, context in families)
-            regressions = regress_alike(Z, weight, families, kinds, constant_scale=0.0)
-            network.initialize(generator)
-            networks.append(network.calibrate(families, regressions, z))
+            network = _joint(block, kind_of, n_rounds=n_rounds, **sizes)
+            networks.append(network.initialize(generator))
+    for network in networks:
+        network.calibrate(z)
     return networks
+
+
+def _conditional(bucket, kinds, Z, weight, *, t_min, **sizes) -> ConditionalNetwork:
+    """Network of one-column blocks that starts at their linear regressions."""
+    families = [(block.columns[0], block.context) for block in bucket]
+    columns, contexts = zip(*families, strict=True)
+    network = ConditionalNetwork(columns, contexts, t_min=t_min, kinds=kinds, **sizes)
+    # the flow spreads a column of scale sin(t_min) to the noise floor tan(t_min)
+    constant_scale = math.sin(t_min)
+    network.whiten(
+        regress_alike(Z, weight, families, kinds, constant_scale=constant_scale)
+    )
+    return network
+
+
+def _joint(block: Block, kind_of, **sizes) -> JointNetwork:
+    """Network of a joint block, which starts at independent columns."""
+    columns = block.columns + block.context
+    network = JointNetwork(
+        block.columns,
+        block.context,
+        block.factors,
+        column_kinds=numbered(kind_of((j,)) for j in columns),
+        factor_kinds=numbered(kind_of(factor) for factor in block.factors),
+        **sizes,
+    )
+    _warn_if_dear(network)
+    return network
+
+
+def _warn_if_dear(network: JointNetwork) -> None:
+    n_colours = len(network.colours)
+    if n_colours > MANY_COLOURS:
+        warnings.warn(
+            f"a joint block of {len(network.columns)} columns needs {n_colours} "
+            f"derivatives for one divergence, so its log-densities cost {1 + n_colours} "
+            "evaluations of the network. Fewer n_rounds, fewer edges or "
+            "diffusion='conditional' cost less.",
+            stacklevel=7,
+        )
 
 
 def _kinds(factorization: Factorization):

@@ -19,6 +19,8 @@ class ScoreNetwork(Denoiser):
         Smallest time.
     dropout : float
         Share of hidden units dropped in training.
+    weight_decay : float
+        Weight decay that suits the network, if none is asked for.
     noise : torch.Generator or None
         Source of what is dropped; set by training.
 
@@ -32,6 +34,7 @@ class ScoreNetwork(Denoiser):
 
     t_min: float
     dropout: float
+    weight_decay: float = 0.01
     noise: torch.Generator | None = None
 
     def drop(self, hidden: Tensor) -> Tensor:

@@ -1,0 +1,84 @@
+"""What training is given and what it leaves behind: rows, options, a record."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Standardised rows.
+
+    Attributes
+    ----------
+    z : Tensor of shape (n_samples, n_features)
+    weight : Tensor of shape (n_samples,)
+        Average to one.
+    log_derivative : Tensor of shape (n_samples,)
+        Logarithm of |dz/dx|, which takes log-densities to the units of the data.
+    """
+
+    z: Tensor
+    weight: Tensor
+    log_derivative: Tensor
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def take(self, i: Tensor) -> "Rows":
+        """Some of the rows, with weights that average to one again."""
+        weight = self.weight[i]
+        return Rows(self.z[i], weight / weight.mean(), self.log_derivative[i])
+
+
+@dataclass(frozen=True)
+class Options:
+    """Optimisation parameters, named as in the estimators."""
+
+    learning_rate_init: float
+    weight_decay: float | None
+    batch_size: int
+    max_iter: int
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+
+
+@dataclass
+class Record:
+    """What happened in training.
+
+    Attributes
+    ----------
+    loss_curve : list of float
+        Denoising loss of every step, averaged over columns.
+    validation_scores : list of float
+        Held-out mean log-density in nats and data units: before training and at every
+        check.
+    max_iter : int
+        Number of steps planned.
+    best_validation_score : float or None
+        Held-out mean log-density of the weights that are kept.
+    """
+
+    max_iter: int
+    loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    best_validation_score: float | None = None
+
+    def __str__(self) -> str:
+        """The last check in one line."""
+        score = "".join(f", held-out {x:.4f}" for x in self.validation_scores[-1:])
+        n_iter, loss = len(self.loss_curve), self.loss_curve[-1]
+        return f"step {n_iter} of {self.max_iter}: loss {loss:.4f}{score}"
+
+    def summary(self) -> str:
+        """How training ended, in one line."""
+        n_iter = len(self.loss_curve)
+        if n_iter == 0:
+            return "too few rows to hold out: untrained, linear Gaussian network"
+        if self.best_validation_score is None:
+            return f"took all {n_iter} steps without held-out rows"
+        reason = "max_iter reached" if n_iter == self.max_iter else "no improvement"
+        score = self.best_validation_score
+        return f"stopped at step {n_iter} ({reason}): kept weights score {score:.4f}"
