@@ -82,8 +82,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         Peak learning rate of AdamW. It rises over the first 50 steps and falls to zero
         over the last 40 percent of `max_iter`.
     weight_decay : float or None, default=None
-        Weight decay of AdamW. None is 0.01 for conditional networks and 0.2 for joint
-        ones.
+        Weight decay of AdamW. None is 0.01 for conditional networks and, for joint ones,
+        400 divided by the number of training rows, at most 0.5.
     batch_size : int, default=512
         Rows for one step, drawn with replacement; at most four times the number of
         training rows.

@@ -231,7 +231,7 @@ class Trainer:
 
     def _weight_decay(self, network: ScoreNetwork) -> float:
         given = self.options.weight_decay
-        return network.weight_decay if given is None else given
+        return network.weight_decay(len(self.rows)) if given is None else given
 
     def _step(self, step: int) -> None:
         batch = _draw(self.rows, self.batch_size, self.generator)

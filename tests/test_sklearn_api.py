@@ -14,9 +14,11 @@ from skdiffusion.metrics import mean_log_density
 
 QUICK = FactorizedDiffusionDensity(max_iter=50, hidden_size=8, random_state=0)
 
+JOINT = FactorizedDiffusionDensity(diffusion="joint", max_iter=20, hidden_size=8)
+
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([FactorizedDiffusionDensity(), KernelScoreDensity()])
+@parametrize_with_checks([FactorizedDiffusionDensity(), KernelScoreDensity(), JOINT])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 

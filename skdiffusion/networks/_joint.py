@@ -76,9 +76,6 @@ class JointNetwork(ScoreNetwork):
     colours.
     """
 
-    # less let networks of 2000 rows learn them by heart after a thousand steps
-    weight_decay = 0.2
-
     def __init__(
         self,
         columns,
@@ -211,6 +208,14 @@ class JointNetwork(ScoreNetwork):
                 yield parameter, getattr(self, f"kind_{size}")
             else:
                 yield parameter, own if len(parameter) == len(own) else self.node_kind
+
+    def weight_decay(self, n_rows: int) -> float:
+        """400 / n_rows, at most 1/2: what a prior on the weights weighs beside the rows.
+
+        With 0.05 instead of 0.2 to 0.3, 2000 rows were learned by heart after a thousand
+        steps; with 0.2 instead of 0.05, 8000 rows lost a tenth of a nat.
+        """
+        return min(0.5, 400 / n_rows)
 
     @property
     def n_parts(self) -> int:

@@ -19,8 +19,6 @@ class ScoreNetwork(Denoiser):
         Smallest time.
     dropout : float
         Share of hidden units dropped in training.
-    weight_decay : float
-        Weight decay that suits the network, if none is asked for.
     noise : torch.Generator or None
         Source of what is dropped; set by training.
 
@@ -34,7 +32,6 @@ class ScoreNetwork(Denoiser):
 
     t_min: float
     dropout: float
-    weight_decay: float = 0.01
     noise: torch.Generator | None = None
 
     def drop(self, hidden: Tensor) -> Tensor:
@@ -43,6 +40,10 @@ class ScoreNetwork(Denoiser):
             return hidden
         kept = torch.empty_like(hidden).bernoulli_(1 - self.dropout, generator=self.noise)
         return hidden * kept.div_(1 - self.dropout)
+
+    def weight_decay(self, n_rows: int) -> float:
+        """Weight decay that suits the network and so many rows, if none is asked for."""
+        return 0.01
 
     @property
     def n_parts(self) -> int:
