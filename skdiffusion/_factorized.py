@@ -55,6 +55,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         (or pairs of columns) carry equal values, slot by slot in ascending order of the
         columns. Columns that are alike share their location and scale, too, so they
         should have the same units.
+        Joint blocks share within themselves; with ``diffusion="joint"`` there is one
+        block for all components then.
     max_factor_size : int or None, default=12
         Largest number of columns in one factor of `graph`. A graph with larger factors
         is refused. None sets no limit. It does not apply to ``graph=None``.
@@ -83,7 +85,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         over the last 40 percent of `max_iter`.
     weight_decay : float or None, default=None
         Weight decay of AdamW. None is 0.01 for conditional networks and, for joint ones,
-        400 divided by the number of training rows, at most 0.5.
+        320 divided by the number of rows trained on, at most 0.5.
     batch_size : int, default=512
         Rows for one step, drawn with replacement; at most four times the number of
         training rows.
@@ -129,7 +131,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         Blocks, cliques, largest factor and treewidth; prints readably.
     loss_curve_ : list of float
         Denoising loss of every step, averaged over columns. It starts near 1, the loss
-        of the linear Gaussian network.
+        of the model where training starts.
     validation_scores_ : list of float
         Held-out mean log-density in nats per row in data units, before training and at
         every check; empty without held-out rows. These are scores of the current
@@ -157,11 +159,11 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
 
     Notes
     -----
-    Columns are standardised and regressed linearly on their contexts inside the
-    estimator, with the Jacobian put back. A column determined by its context to within
-    a thousandth of its scale is modelled as that regression plus normal noise of that
-    size; a constant column as normal noise of standard deviation `noise_floor`, in its
-    own units. The density smooths a column x_j given its context to that of
+    Columns are standardised and, if conditional, regressed linearly on their contexts
+    inside the estimator, with the Jacobian put back. A column determined by its context
+    to within a thousandth of its scale is modelled as that regression plus normal noise
+    of that size; a constant column as normal noise of standard deviation `noise_floor`,
+    in its own units. The density smooths a column x_j given its context to that of
     x_j + noise_floor * scale * noise. In a joint block the scale is that of the column
     itself, so details finer than `noise_floor` times it are lost even where other columns
     determine them.
@@ -304,7 +306,10 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         for state in self.model_["networks"]:
             saved |= state
         asked = {
-            "graph": (factorization.structure, previous.structure),
+            "graph, diffusion or max_factor_size": (
+                factorization.structure,
+                previous.structure,
+            ),
             "column names": (factorization.column_names, previous.column_names),
             "share_weights": (factorization.sharing, previous.sharing),
             "noise_floor": (stopping_time(self.noise_floor), saved["t_min"]),
@@ -339,8 +344,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         if self._continues():
             networks = self._build_denoisers()
             for network in networks:
-                if self.dropout is not None:
-                    network.dropout = self.dropout
+                given = self.dropout
+                network.dropout = network.default_dropout if given is None else given
             return networks
         return initial_networks(
             factorization,

@@ -76,7 +76,7 @@ class Record:
         """How training ended, in one line."""
         n_iter = len(self.loss_curve)
         if n_iter == 0:
-            return "too few rows to hold out: untrained, linear Gaussian network"
+            return "too few rows to hold out: untrained"
         if self.best_validation_score is None:
             return f"took all {n_iter} steps without held-out rows"
         reason = "max_iter reached" if n_iter == self.max_iter else "no improvement"

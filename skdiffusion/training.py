@@ -242,6 +242,8 @@ class Trainer:
         self.optimizer.step()
         self.scheduler.step()
         self.average.update_parameters(self.networks)
+        for network in (*self.networks, *self.average.module):
+            network.tie_weights()
 
     def _accumulate(self, network: ScoreNetwork, batch: Rows) -> Tensor:
         """Losses of the columns; adds to the gradients, network by network."""

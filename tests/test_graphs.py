@@ -234,6 +234,21 @@ def test_true_shares_all_factors_of_one_size():
     assert shared(nx.path_graph(4), 4, False).sharing is None
 
 
+def test_column_without_edges_is_like_no_other():
+    graph = nx.Graph()
+    graph.add_edge(0, 1, kind="a")
+    graph.add_nodes_from([2, 3])
+    labels = shared(graph, 4, "kind").sharing.columns
+    assert labels[0] == labels[1]
+    assert len(set(labels)) == 3
+
+
+def unhashable():
+    graph = nx.path_graph(2)
+    nx.set_node_attributes(graph, (1, [2]), "kind")
+    return graph
+
+
 def mixed_sizes():
     graph = nx.Graph([(0, 1), (1, 2), (0, 2), (2, 3)])
     nx.set_node_attributes(graph, 1, "kind")
@@ -260,6 +275,7 @@ def both_named():
         (mixed_sizes(), "kind", r"\['x2', 'x3'\].* 3 and 2 columns|2 and 3 columns"),
         (partly_named(), "kind", r"nodes \['x1', 'x2'\] have no such attribute"),
         (both_named(), "kind", "of nodes and of edges"),
+        (unhashable(), "kind", "cannot be compared"),
         (None, "kind", "graph=None"),
     ],
 )

@@ -1,6 +1,7 @@
 """The joint network: divergence, locality, where it starts, shared weights."""
 
 import math
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
@@ -12,7 +13,7 @@ from skdiffusion.denoisers import Denoiser
 from skdiffusion.flow import Path, in_order, log_density, sample
 from skdiffusion.graphs import factorize
 from skdiffusion.networks import JointNetwork, from_state, initial_networks
-from skdiffusion.training import Rows, velocity_loss
+from skdiffusion.training import Options, Rows, Trainer, velocity_loss
 
 T = torch.tensor(0.35, dtype=torch.float64)
 
@@ -209,6 +210,36 @@ def test_dropout_acts_in_training_only_and_draws_from_its_generator(generator):
     assert torch.equal(*found)
     assert not torch.allclose(found[0], steady)
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_dropping_keeps_the_mean(generator):
+    network = joint_network(nx.path_graph(2), generator, dropout=0.3).train()
+    network.noise = generator
+    dropped = network.drop(torch.ones(100_000))
+    assert dropped.mean().item() == pytest.approx(1, abs=0.01)
+    assert (dropped == 0).double().mean().item() == pytest.approx(0.3, abs=0.01)
+
+
+def test_ranges_are_those_of_the_rows_and_of_the_normal_end(generator):
+    network = JointNetwork((0, 1), (2,), [(0, 1, 2)], t_min=0.03, hidden_size=8)
+    z = torch.tensor([[-1.0, 9.0, 2.0], [0.5, -7.0, -3.0], [0.0, 0.0, 0.5]])
+    network.calibrate(z)
+    assert network.own_low.tolist() == [-4, -7]
+    assert network.own_high.tolist() == [4, 9]
+    assert (network.context_low.item(), network.context_high.item()) == (-3, 2)
+
+
+def test_weight_decay_falls_with_the_rows(generator):
+    network = joint_network(nx.path_graph(2), generator)
+    assert [network.weight_decay(n) for n in (100, 1600, 3200)] == [0.5, 0.2, 0.1]
+    z = torch.randn(1600, 2, generator=generator)
+    rows = Rows(z, torch.ones(1600), torch.zeros(1600))
+    options = Options(1e-3, None, 64, 1, 0.2, 3, 0.0)
+    for given, expected in ((None, 0.2), (0.07, 0.07)):
+        network = network.float().requires_grad_(True)
+        given = replace(options, weight_decay=given)
+        trainer = Trainer([network], rows, None, given, generator)
+        assert trainer.optimizer.param_groups[0]["weight_decay"] == expected
 
 
 def test_velocity_is_bounded_far_away(generator):

@@ -178,6 +178,50 @@ def test_shared_columns_have_one_scale_and_one_network(diffusion):
         assert np.isfinite(part).all()
 
 
+@pytest.mark.parametrize("diffusion", ["conditional", "joint"])
+def test_shared_weights_stay_equal_at_odd_sizes(diffusion):
+    """Optimisers may round entries by their place in memory."""
+    chain = make_nonlinear_chain(150, n_features=7, random_state=0)
+    options = {**QUICK, "diffusion": diffusion, "share_weights": True, "hidden_size": 9}
+    estimator = FactorizedDiffusionDensity(chain.graph, **options).fit(chain.data)
+    (state,) = estimator.model_["networks"]
+    kinds = np.array(state["kinds" if diffusion == "conditional" else "column_kinds"])
+    for name, array in state["arrays"].items():
+        if name.startswith(("w_", "b_")) and len(array) == len(kinds):
+            alike = array[kinds == kinds[-1]]
+            assert (alike == alike[:1]).all()
+
+
+def test_constant_column_among_alike_ones_keeps_its_place():
+    """Pooled margins do not put it at zero."""
+    X = np.random.RandomState(0).standard_normal((200, 4))
+    X[:, 2] = 7
+    options = {**QUICK, "share_weights": True}
+    estimator = FactorizedDiffusionDensity(nx.path_graph(4), **options).fit(X)
+    assert estimator.score(X) > -10
+    assert np.abs(estimator.sample(50, random_state=0)[:, 2] - 7).max() < 1
+
+
+def test_components_share_their_weights():
+    X = np.random.RandomState(0).standard_normal((150, 5))
+    options = {**QUICK, "share_weights": True}
+    graph = nx.Graph([(0, 1), (2, 3)])
+    graph.add_node(4)
+    estimator = FactorizedDiffusionDensity(graph, **options).fit(X)
+    (state,) = estimator.model_["networks"]
+    first, second = state["arrays"]["w_message_2"]
+    assert np.array_equal(first, second)
+    assert first.any()
+
+
+def test_warm_start_takes_the_default_dropout_again(cycle):
+    table, _ = cycle
+    options = {**QUICK, "warm_start": True, "dropout": 0.5}
+    estimator = FactorizedDiffusionDensity(table.graph, **options).fit(table.data)
+    estimator.set_params(dropout=None).fit(table.data)
+    assert estimator.model_["networks"][0]["dropout"] == 0.3
+
+
 def test_shared_conditionals_are_one_function():
     """The conditional of a column given its parent is the same along the chain."""
     chain = make_nonlinear_chain(200, n_features=4, random_state=0)

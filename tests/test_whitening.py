@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from conftest import standard_normal
 
-from skdiffusion.whitening import MIN_SCALE, regress
+from skdiffusion.whitening import MIN_SCALE, regress, regress_alike
 
 
 def test_regression_recovers_a_linear_law():
@@ -64,3 +64,18 @@ def test_scale_leaves_the_row_itself_out():
     training_residual = (z - fit.intercept - context @ fit.coef).std()
     assert training_residual < 0.9
     assert 1.0 < fit.scale < 1.6
+
+
+def test_alike_families_are_one_regression_of_all_their_rows():
+    """Catches weights that go with the wrong rows."""
+    rng = np.random.RandomState(0)
+    Z, weight = rng.standard_normal((60, 4)), rng.exponential(size=60)
+    weight /= weight.mean()
+    families, kinds = [(1, (0,)), (2, ()), (3, (2,))], [0, 1, 0]
+    found = regress_alike(Z, weight, families, kinds, constant_scale=0.1)
+    rows, context = np.r_[Z[:, 1], Z[:, 3]], np.r_[Z[:, [0]], Z[:, [2]]]
+    expected = regress(rows, context, np.r_[weight, weight])
+    assert found[0] is found[2]
+    np.testing.assert_allclose(found[0].coef, expected.coef)
+    assert found[0].scale == pytest.approx(expected.scale)
+    assert found[1].coef.shape == (0,)

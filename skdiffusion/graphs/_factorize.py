@@ -40,10 +40,11 @@ def factorize(
         apply to ``graph=None``, where the factors are as large as the table.
     diffusion : {"auto", "conditional", "joint"}, default="conditional"
         "conditional" makes blocks of one column. "joint" makes a block of every
-        connected component, with the maximal cliques of the (moral) graph as its
-        factors. "auto" completes each component of an undirected graph while its
-        cliques stay within `max_factor_size`; a component that would exceed it is cut
-        at its cut nodes, and joint blocks are made of the parts that still would.
+        connected component (of all together if they share weights), with the maximal
+        cliques of the (moral) graph as its factors. "auto" completes each component of
+        an undirected graph while its cliques stay within `max_factor_size`; a component
+        that would exceed it is cut at its cut nodes, and joint blocks are made of the
+        parts that still would.
     share_weights : bool or str, default=False
         Whether factors share their weights: all of one size, or those with equal
         values of the named attribute of nodes or edges.
@@ -69,7 +70,7 @@ def factorize(
     graph = on_positions(graph, n_columns, column_names)
     sharing = make_sharing(graph, share_weights, labels)
     if diffusion == "joint":
-        blocks, markov_graph, source = _joint(graph)
+        blocks, markov_graph, source = _joint(graph, together=sharing is not None)
     elif graph.is_directed():
         blocks, markov_graph, source = _families(graph)
     else:
@@ -111,12 +112,17 @@ def _families(graph: nx.DiGraph):
     return blocks, nx.moral_graph(graph), "a directed graph"
 
 
-def _joint(graph):
-    """One block for each connected component."""
+def _joint(graph, *, together: bool):
+    """One block for each connected component, or one for all, which may share weights."""
     source = "an undirected graph"
     if graph.is_directed():
         graph, source = nx.moral_graph(graph), "a directed graph, moralized"
-    blocks = [_joint_block(part) for part in components(graph)]
+    if together:
+        return [_joint_block(graph)], graph, f"{source} (all columns together)"
+    blocks = [
+        _joint_block(part) if len(part) > 1 else Block(tuple(part), ())
+        for part in components(graph)
+    ]
     return blocks, graph, f"{source} (columns of a component together)"
 
 

@@ -43,10 +43,8 @@ def make_sharing(graph, share_weights, names: Sequence) -> Sharing | None:
     names : sequence
         Names of the columns, for messages.
     """
-    if share_weights is False:
-        return None
-    if share_weights is True:
-        return Sharing((0,) * len(graph), {})
+    if not isinstance(share_weights, str):
+        return Sharing((0,) * len(graph), {}) if share_weights else None
     nodes = nx.get_node_attributes(graph, share_weights)
     edges = nx.get_edge_attributes(graph, share_weights)
     _check_attribute(graph, share_weights, nodes, edges, names)
@@ -54,7 +52,8 @@ def make_sharing(graph, share_weights, names: Sequence) -> Sharing | None:
         return Sharing(tuple(nodes.get(j, ("alone", j)) for j in graph), {})
     pairs = {frozenset(edge): label for edge, label in edges.items()}
     around = [frozenset(v for pair, v in pairs.items() if j in pair) for j in graph]
-    return Sharing(tuple(around), pairs)
+    labels = (label or ("alone", j) for j, label in zip(graph, around, strict=True))
+    return Sharing(tuple(labels), pairs)
 
 
 def numbered(labels) -> list[int]:
@@ -103,8 +102,10 @@ def _check_attribute(graph, name: str, nodes, edges, names) -> None:
             "such attribute; give it to all of them."
         )
     for value in (edges or nodes).values():
-        if not isinstance(value, Hashable):
+        try:
+            hash(value)
+        except TypeError as error:
             raise ValueError(
                 f"share_weights={name!r}: the value {value!r} cannot be compared; use "
                 "strings or numbers."
-            )
+            ) from error

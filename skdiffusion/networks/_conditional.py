@@ -16,12 +16,12 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..denoisers import Denoiser
 from ..dual import ARRAYS_OF_A_PASS, DualPass, Layer
-from ..graphs import Block
+from ..graphs import Block, numbered
 from ._features import N_TIME_FEATURES, level_off, level_off_with_slope, time_features
 from ._trainable import ScoreNetwork
 
@@ -83,7 +83,9 @@ class ConditionalNetwork(ScoreNetwork):
         k, H, L = len(self.columns), hidden_size, n_layers
         C = max(map(len, self.contexts)) if context_size is None else context_size
         self._add_constants(k, C)
-        self.register_buffer("kind", torch.tensor(range(k) if kinds is None else kinds))
+        self.kinds = tuple(range(k)) if kinds is None else tuple(kinds)
+        self.n_parts = len(set(self.kinds))
+        self.register_buffer("part", torch.tensor(numbered(self.kinds)), persistent=False)
         shapes = {
             "w_own": (k, 1, H),
             "w_context": (k, C, H),
@@ -96,8 +98,7 @@ class ConditionalNetwork(ScoreNetwork):
             "w_out": (k, H, 1),
             "b_out": (k, 1, 1),
         }
-        for name, shape in shapes.items():
-            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+        self.add_weights(shapes, self.kinds)
 
     @property
     def floats_per_row(self) -> int:
@@ -110,7 +111,8 @@ class ConditionalNetwork(ScoreNetwork):
         return {(j,): names[int(active)] for j, active in own}
 
     def options(self) -> dict:
-        return {"columns": self.columns, "contexts": self.contexts, **self._sizes()}
+        names = "columns", "contexts", "kinds"
+        return {name: getattr(self, name) for name in names} | self._sizes()
 
     def _sizes(self) -> dict:
         return {
@@ -121,19 +123,12 @@ class ConditionalNetwork(ScoreNetwork):
             "context_size": self.coef.shape[1],
         }
 
-    def kinds(self):
-        return ((parameter, self.kind) for parameter in self.parameters())
-
-    @property
-    def n_parts(self) -> int:
-        return int(self.kind.max()) + 1
-
     def part_scores(self, terms: Tensor) -> Tensor:
         scores = terms.new_zeros(len(terms), self.n_parts)
-        return scores.index_add_(1, self.kind, terms)
+        return scores.index_add_(1, self.part, terms)
 
     def take_over(self, other: "ConditionalNetwork", parts: Tensor) -> None:
-        columns = parts[self.kind]
+        columns = parts[self.part]
         for own, new in zip(self.parameters(), other.parameters(), strict=True):
             own.data[columns] = new.data[columns]
 

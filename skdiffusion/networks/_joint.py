@@ -29,9 +29,9 @@ import math
 
 import networkx as nx
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..graphs import colouring, numbered
+from ..graphs import colouring
 from ._carried import Carried
 from ._features import N_TIME_FEATURES, level_off, level_off_with_slope, time_features
 from ._trainable import ScoreNetwork
@@ -76,6 +76,9 @@ class JointNetwork(ScoreNetwork):
     colours.
     """
 
+    default_dropout = 0.3
+    n_parts = 1
+
     def __init__(
         self,
         columns,
@@ -85,7 +88,7 @@ class JointNetwork(ScoreNetwork):
         t_min,
         hidden_size=64,
         n_rounds=4,
-        dropout=0.3,
+        dropout=default_dropout,
         column_kinds=None,
         factor_kinds=None,
     ):
@@ -94,8 +97,9 @@ class JointNetwork(ScoreNetwork):
         self.factors = tuple(map(tuple, factors))
         self.t_min, self.hidden_size = t_min, hidden_size
         self.n_rounds, self.dropout = n_rounds, dropout
-        self.column_kinds = tuple(column_kinds or range(self.n_nodes))
-        self.factor_kinds = tuple(factor_kinds or range(len(self.factors)))
+        nodes, factors = range(self.n_nodes), range(len(self.factors))
+        self.column_kinds = tuple(nodes if column_kinds is None else column_kinds)
+        self.factor_kinds = tuple(factors if factor_kinds is None else factor_kinds)
         self.colours = self._probes()
         self._add_constants()
         self._add_columns(half(hidden_size))
@@ -122,6 +126,7 @@ class JointNetwork(ScoreNetwork):
     def _add_constants(self) -> None:
         """Scales and ranges of the columns, set by `calibrate`."""
         k, c = len(self.columns), len(self.context)
+        self.register_buffer("location", torch.zeros(k))
         self.register_buffer("scale", torch.ones(k))
         self.register_buffer("active", torch.ones(k))
         for end in ("low", "high"):
@@ -131,20 +136,21 @@ class JointNetwork(ScoreNetwork):
     def _add_columns(self, H: int) -> None:
         """Networks that read the states from the values and the velocity from states."""
         N, k, T = self.n_nodes, len(self.columns), N_TIME_FEATURES
-        self.register_buffer("node_kind", torch.tensor(self.column_kinds))
-        self._add_weights(
-            {
-                "w_value": (N, 1, H),
-                "b_value": (N, 1, H),
-                "w_value_time": (N, T, H),
-                "w_state": (N, H, H),
-                "w_read": (k, 2 * H, H),
-                "b_read": (k, 1, H),
-                "w_read_time": (k, T, H),
-                "w_out": (k, H, 1),
-                "b_out": (k, 1, 1),
-            }
-        )
+        of_nodes = {
+            "w_value": (N, 1, H),
+            "b_value": (N, 1, H),
+            "w_value_time": (N, T, H),
+            "w_state": (N, H, H),
+        }
+        of_own = {
+            "w_read": (k, 2 * H, H),
+            "b_read": (k, 1, H),
+            "w_read_time": (k, T, H),
+            "w_out": (k, H, 1),
+            "b_out": (k, 1, 1),
+        }
+        self.add_weights(of_nodes, self.column_kinds)
+        self.add_weights(of_own, self.column_kinds[:k])
         degree = torch.zeros(N)
         for factor in self.factors:
             if len(factor) > 1:
@@ -158,9 +164,8 @@ class JointNetwork(ScoreNetwork):
         H, W = half(hidden_size), half(size * hidden_size // 2)
         chosen = [i for i, factor in enumerate(self.factors) if len(factor) == size]
         nodes = [self._nodes(sorted(self.factors[i])) for i in chosen]
-        kind = numbered(self.factor_kinds[i] for i in chosen)
+        kinds = [self.factor_kinds[i] for i in chosen]
         self.register_buffer(f"nodes_{size}", torch.tensor(nodes), persistent=False)
-        self.register_buffer(f"kind_{size}", torch.tensor(kind), persistent=False)
         F, T = len(chosen), N_TIME_FEATURES
         shapes = {
             "w_values": (F, size, W),
@@ -172,11 +177,7 @@ class JointNetwork(ScoreNetwork):
             "b_middle": (F, 1, W),
             "w_message": (F, W, size * H),
         }
-        self._add_weights({f"{name}_{size}": s for name, s in shapes.items()})
-
-    def _add_weights(self, shapes: dict) -> None:
-        for name, shape in shapes.items():
-            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+        self.add_weights({f"{name}_{size}": s for name, s in shapes.items()}, kinds)
 
     def _nodes(self, columns) -> list[int]:
         everything = self.columns + self.context
@@ -198,28 +199,13 @@ class JointNetwork(ScoreNetwork):
         names += "dropout", "column_kinds", "factor_kinds"
         return {name: getattr(self, name) for name in names}
 
-    def kinds(self):
-        own = self.node_kind[: len(self.columns)]
-        # kinds of a part of the nodes are numbered anew
-        own = torch.tensor(numbered(own.tolist()), device=own.device)
-        for name, parameter in self.named_parameters():
-            size = name.rpartition("_")[2]
-            if size.isdigit():
-                yield parameter, getattr(self, f"kind_{size}")
-            else:
-                yield parameter, own if len(parameter) == len(own) else self.node_kind
-
     def weight_decay(self, n_rows: int) -> float:
-        """400 / n_rows, at most 1/2: what a prior on the weights weighs beside the rows.
+        """320 / n_rows, at most 1/2: what a prior on the weights weighs beside the rows.
 
         With 0.05 instead of 0.2 to 0.3, 2000 rows were learned by heart after a thousand
         steps; with 0.2 instead of 0.05, 8000 rows lost a tenth of a nat.
         """
-        return min(0.5, 400 / n_rows)
-
-    @property
-    def n_parts(self) -> int:
-        return 1
+        return min(0.5, 320 / n_rows)
 
     def part_scores(self, terms: Tensor) -> Tensor:
         return terms.sum(1, keepdim=True)
@@ -257,7 +243,9 @@ class JointNetwork(ScoreNetwork):
         """
         own, context = z[:, list(self.columns)], z[:, list(self.context)]
         self.active.copy_(own.amax(0) > own.amin(0))
-        # the flow spreads a column of scale sin(t_min) to the noise floor tan(t_min)
+        # columns that share their margins may be constant elsewhere than at zero; the
+        # flow spreads a column of scale sin(t_min) to the noise floor tan(t_min)
+        self.location.copy_(torch.where(self.active > 0, 0.0, own[0]))
         self.scale.copy_(torch.where(self.active > 0, 1.0, math.sin(self.t_min)))
         r, _ = self.to_own(z)
         # the process ends at a standard normal, whose draws must stay inside
@@ -268,11 +256,11 @@ class JointNetwork(ScoreNetwork):
         return self
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        r = z[:, list(self.columns)] / self.scale
+        r = (z[:, list(self.columns)] - self.location) / self.scale
         return r, -torch.log(self.scale.to(z.dtype)).expand_as(r)
 
     def from_own(self, r: Tensor, z: Tensor) -> Tensor:
-        return r * self.scale
+        return self.location + self.scale * r
 
     def encode(self, z: Tensor) -> Tensor:
         """Values of the context that level off outside the training range, (n, c)."""
@@ -301,7 +289,7 @@ class JointNetwork(ScoreNetwork):
         return h.squeeze(-1).T * self.active
 
     def _read(self, values: Carried, t: Tensor) -> Carried:
-        """Learned part of the velocity, (k, n, 1), from values (n_nodes, n, 1)."""
+        """Velocity, (k, n, 1), from values of all nodes (n_nodes, n, 1)."""
         time = time_features(torch.atleast_1d(t), self.t_min).to(self.w_state)
         k = len(self.columns)
         first = values.matmul(self.w_value, time @ self.w_value_time + self.b_value)

@@ -1,6 +1,6 @@
 """What training asks of a score network, beside the contract of a denoiser."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +19,10 @@ class ScoreNetwork(Denoiser):
         Smallest time.
     dropout : float
         Share of hidden units dropped in training.
+    default_dropout : float
+        The share that suits the network, if none is asked for.
+    n_parts : int
+        Number of parts, see Notes.
     noise : torch.Generator or None
         Source of what is dropped; set by training.
 
@@ -26,12 +30,14 @@ class ScoreNetwork(Denoiser):
     -----
     A network falls into parts that train without influencing each other; each may keep
     the weights of another step. Weights that are shared are held as equal copies whose
-    gradients are added up, so that copies stay equal to the bit and nothing but
-    `tie_weights` and `tie_gradients` knows of sharing.
+    gradients are added up, so that nothing but `add_weights`, `tie_weights` and
+    `tie_gradients` knows of sharing.
     """
 
     t_min: float
     dropout: float
+    n_parts: int
+    default_dropout: float = 0.0
     noise: torch.Generator | None = None
 
     def drop(self, hidden: Tensor) -> Tensor:
@@ -45,11 +51,6 @@ class ScoreNetwork(Denoiser):
         """Weight decay that suits the network and so many rows, if none is asked for."""
         return 0.01
 
-    @property
-    def n_parts(self) -> int:
-        """Number of parts."""
-        raise NotImplementedError
-
     def part_scores(self, terms: Tensor) -> Tensor:
         """Log-density of each part, (n, n_parts), from that of own columns."""
         raise NotImplementedError
@@ -62,28 +63,40 @@ class ScoreNetwork(Denoiser):
         """Kind of model of the columns of every block, for printing."""
         raise NotImplementedError
 
-    def kinds(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """Every parameter with the kinds of the entries of its first axis."""
-        raise NotImplementedError
-
     def options(self) -> dict:
         """Keyword arguments of the constructor."""
         raise NotImplementedError
 
+    def add_weights(self, shapes: dict[str, tuple], kinds: Sequence[int]) -> None:
+        """Register parameters of zeros; entries of their first axes have these kinds."""
+        like = [kinds.index(kind) for kind in kinds]
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+            if like != list(range(len(like))):
+                first = torch.tensor(like)
+                self.register_buffer(f"like_{name}", first, persistent=False)
+
+    def _shared(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Parameters with shared entries, and the first entry like each."""
+        for name, parameter in self.named_parameters():
+            like = getattr(self, f"like_{name}", None)
+            if like is not None:
+                yield parameter, like
+
     def tie_weights(self) -> None:
-        """Give all entries of a kind the weights of the first of them."""
-        for parameter, kind in self.kinds():
-            first = [int((kind == i).nonzero()[0]) for i in range(int(kind.max()) + 1)]
-            parameter.data.copy_(parameter.data[first][kind])
+        """Give all entries of a kind the weights of the first of them.
+
+        Copies have equal gradients, but optimisers and averages may round them
+        differently, by their place in memory.
+        """
+        for parameter, like in self._shared():
+            parameter.data.copy_(parameter.data[like])
 
     def tie_gradients(self) -> None:
         """Add up the gradients of all entries of a kind."""
-        for parameter, kind in self.kinds():
-            n_kinds = int(kind.max()) + 1
-            if n_kinds == len(kind):
-                continue
-            total = torch.zeros_like(parameter.grad[:n_kinds])
-            parameter.grad = total.index_add_(0, kind, parameter.grad)[kind]
+        for parameter, like in self._shared():
+            total = torch.zeros_like(parameter.grad)
+            parameter.grad = total.index_add_(0, like, parameter.grad)[like]
 
     def to_state(self) -> dict:
         """Options and weights as plain numbers and numpy arrays."""
