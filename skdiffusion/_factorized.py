@@ -85,7 +85,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         over the last 40 percent of `max_iter`.
     weight_decay : float or None, default=None
         Weight decay of AdamW. None is 0.01 for conditional networks and, for joint ones,
-        320 divided by the number of rows trained on, at most 0.5.
+        320 divided by the number of rows trained on (rows of alike columns count for
+        each), at most 0.5.
     batch_size : int, default=512
         Rows for one step, drawn with replacement; at most four times the number of
         training rows.

@@ -232,6 +232,8 @@ def test_ranges_are_those_of_the_rows_and_of_the_normal_end(generator):
 def test_weight_decay_falls_with_the_rows(generator):
     network = joint_network(nx.path_graph(2), generator)
     assert [network.weight_decay(n) for n in (100, 1600, 3200)] == [0.5, 0.2, 0.1]
+    alike = JointNetwork((0, 1), (), [(0, 1)], t_min=0.03, column_kinds=[0, 0])
+    assert alike.weight_decay(1600) == 0.1
     z = torch.randn(1600, 2, generator=generator)
     rows = Rows(z, torch.ones(1600), torch.zeros(1600))
     options = Options(1e-3, None, 64, 1, 0.2, 3, 0.0)

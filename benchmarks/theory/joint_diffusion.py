@@ -14,7 +14,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from experiment import arguments, curve, select, table, with_error
+from experiment import arguments, select, table
 
 from skdiffusion import FactorizedDiffusionDensity
 from skdiffusion.datasets import make_lattice, make_nonlinear_chain
@@ -92,12 +92,7 @@ def over_seeds(records):
     values = [r["kl"] for r in records]
     if len(values) < 2:
         return f"{values[0]:.3f}" if values else ""
-    error = np.std(values, ddof=1) / len(values) ** 0.5
-    return (
-        with_error(np.mean(values), error)
-        if error >= 0.01
-        else (f"{np.mean(values):.3f} ({error:.3f})")
-    )
+    return f"{np.mean(values):.3f} ({np.std(values, ddof=1) / len(values) ** 0.5:.3f})"
 
 
 def main():
@@ -108,11 +103,13 @@ def main():
     for ax, experiment in zip(axes, ("lattice", "chain"), strict=True):
         for name in PLAIN:
             chosen = select(records, experiment=experiment, estimator=name)
-            with np.errstate(all="ignore"):
-                ax.plot(*curve(chosen, "n_columns", "kl")[:2], "o-", label=name)
+            columns = sorted({r["n_columns"] for r in chosen})
+            means = [
+                np.mean([r["kl"] for r in select(chosen, n_columns=d)]) for d in columns
+            ]
+            ax.plot(columns, means, "o-", label=name)
         ax.set(xlabel="columns", title=experiment, yscale="log")
-        ax.set_xticks(sorted({r["n_columns"] for r in chosen}))
-        ax.minorticks_off()
+        ax.set_xticks(sorted({n for e, n, *_ in SETTINGS if e == experiment}))
     axes[0].set_ylabel("divergence per column (nats)")
     axes[0].legend(frameon=False)
     figure.tight_layout()
