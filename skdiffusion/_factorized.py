@@ -307,7 +307,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         for state in self.model_["networks"]:
             saved |= state
         asked = {
-            "graph, diffusion or max_factor_size": (
+            "graph": (
                 factorization.structure,
                 previous.structure,
             ),
@@ -322,7 +322,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         if changed:
             raise ValueError(
                 f"warm_start=True continues the previous fit, but {', '.join(changed)} "
-                "changed since; set warm_start=False to start anew."
+                "changed since (the blocks of a graph follow diffusion and "
+                "max_factor_size, too); set warm_start=False to start anew."
             )
 
     def _fit_model(self, Z, weight, log_derivative, factorization, random_state) -> dict:
