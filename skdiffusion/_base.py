@@ -47,10 +47,12 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
     and `_build_denoisers`, which turns `model_` into denoisers. It may replace `_path`,
     `_terms` and `_gradient` by closed forms. It has the parameters
     `graph`, `max_factor_size`, `n_steps`, `device` and `random_state`. `_smoothing` names
-    the parameter that is the standard deviation of a constant column.
+    the parameter that is the standard deviation of a constant column, and `_margins` is
+    the class of the maps of single columns.
     """
 
     _smoothing = "noise_floor"
+    _margins = Standardization
 
     def fit(self, X, y=None, sample_weight=None):
         """Estimate the density of the rows of a table.
@@ -220,7 +222,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
 
     def _fit_margins(self, X, weight, factorization) -> Standardization:
         sharing = factorization.sharing
-        return Standardization.fit(X, weight, sharing.columns if sharing else None)
+        return self._margins.fit(X, weight, sharing.columns if sharing else None)
 
     def _refuse_integer_labels(self, columns) -> None:
         """Raise if graph nodes could mean labels as well as positions."""

@@ -1,17 +1,23 @@
 """The estimator `FactorizedDiffusionDensity`: parameters, documentation, little code."""
 
+from dataclasses import fields
+
 import torch
 
 from ._base import BaseDiffusionDensity
 from ._torch import TRAINING_DTYPE, make_generator, resolve_device, to_tensor
 from ._validation import check_boolean, check_choice, check_integer, check_real
+from .defaults import default_batch_size, default_n_networks
 from .graphs import factorize
-from .networks import from_state, initial_networks
+from .margins import InverseSinh
+from .networks import average, from_state, initial_ensemble
 from .process import noise_floor, stopping_time
 from .records import Options, Record, Rows
 from .training import fit_networks
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+COUNTS = ("hidden_size", "n_layers", "n_rounds", "max_iter", "n_iter_no_change")
+COUNTS_OR_NONE = ("n_networks", "batch_size")
 DIFFUSIONS = ("auto", "conditional", "joint")
 
 
@@ -27,9 +33,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
 
     What this gains is the rate: with diffusion models suited to the factorization, the
     total variation distance to a density of smoothness :math:`\beta` falls like
-    :math:`n^{-\beta / (2 \beta + d)}` [1]_, where d is the number of columns of the
-    largest factor. The exponent does not depend on the number of columns; the constant
-    does.
+    :math:`n^{-\beta / (2 \beta + d)}` [1]_, where d is the size of the largest factor.
+    The exponent does not depend on the number of columns; the constant does.
 
     Parameters
     ----------
@@ -60,6 +65,11 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     max_factor_size : int or None, default=12
         Largest number of columns in one factor of `graph`. A graph with larger factors
         is refused. None sets no limit. It does not apply to ``graph=None``.
+    n_networks : int or None, default=None
+        Number of networks of every column or joint block whose velocities are averaged.
+        Each holds out other rows, so that every row is learned from. The cost of `fit`,
+        `score_samples` and `sample` grows in proportion. None is 2 up to 4000 rows, if
+        there are no joint blocks, and 1 otherwise.
     hidden_size : int, default=64
         Width of the network of one column. In a joint block columns have states of half
         that size, and networks of factors of k columns have layers of k quarters of it.
@@ -67,44 +77,44 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         Number of residual blocks of two layers each, in conditional networks.
     n_rounds : int, default=4
         How often messages are passed in a joint block. A column hears of columns within
-        so many edges; the cost of a log-density grows with their number.
+        so many edges; columns farther apart share a derivative in the exact divergence,
+        whose cost is the number of colours of the graph (5 on a chain with 4 rounds).
     dropout : float or None, default=None
-        Share of hidden units dropped in training, in [0, 1). None is 0 for conditional
-        networks and 0.3 for joint ones.
+        Share of hidden units dropped in training, in [0, 1). None is 0.3 for joint
+        networks and, for conditional ones, 0.1 up to 1600 rows trained on and 160 divided
+        by their number beyond (rows of alike columns count for each).
     noise_floor : float, default=0.03
         Standard deviation of the normal noise left in the density, relative to the
         scale of a column given its context. Smaller values resolve finer detail and
         cost accuracy elsewhere.
     n_steps : int, default=12
         Number of steps of the fourth-order solver of the probability flow, in
-        `score_samples` and `sample`; may be changed after fit. The user guide lists the
-        error measured with the default; :func:`skdiffusion.metrics.integration_error`
-        measures it on your rows.
+        `score_samples` and `sample`; may be changed after fit.
+        :func:`skdiffusion.metrics.integration_error` measures the error on your rows.
     learning_rate_init : float, default=0.005
         Peak learning rate of AdamW. It rises over the first 50 steps and falls to zero
         over the last 40 percent of `max_iter`.
     weight_decay : float or None, default=None
-        Weight decay of AdamW. None is 0.01 for conditional networks and, for joint ones,
-        320 divided by the number of rows trained on (rows of alike columns count for
-        each), at most 0.5.
-    batch_size : int, default=512
-        Rows for one step, drawn with replacement; at most four times the number of
+        Weight decay of AdamW. None is, with n rows trained on, 160 / n and at most 0.1
+        for conditional networks, 320 / n and at most 0.5 for joint ones.
+    batch_size : int or None, default=None
+        Rows for one step of each network; None is 512 up to 4000 rows and 1024 beyond. At
+        most four times the number of
         training rows.
     max_iter : int, default=2000
         Largest number of optimisation steps.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
-        rows no part could be held out that tells progress from overfitting: nothing is
-        trained then, and the density is the linear Gaussian network on the graph, of
-        joint blocks that of independent normal columns. With
-        False all rows are trained on for `max_iter` steps.
+        rows nothing is trained then: the density is the linear Gaussian network on the
+        graph, of joint blocks that of independent normal columns. With False all rows
+        are trained on for `max_iter` steps.
     validation_fraction : float, default=0.2
-        Share of rows held out: at most 2000 rows and, of few rows, at least 50 or a
+        Share of rows held out: at most 1000 rows and, of few rows, at least 50 or a
         quarter of all.
     n_iter_no_change : int, default=16
-        Number of checks without improvement of any column after which training stops.
-        There is one every 50 steps, or fewer where checks of joint blocks are dear.
+        Number of checks without improvement of any column after which training stops, one
+        every 50 steps, or fewer where checks of joint blocks are dear.
     tol : float, default=1e-4
         Least improvement of a column's held-out log-likelihood that counts, in nats per
         row. It must also exceed a quarter of its standard error.
@@ -134,18 +144,16 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         Denoising loss of every step, averaged over columns. It starts near 1, the loss
         of the model where training starts.
     validation_scores_ : list of float
-        Held-out mean log-density in nats per row in data units, before training and at
-        every check; empty without held-out rows. These are scores of the current
-        weights; fitted are the best weights of each column.
+        Held-out mean log-density of the current weights in nats per row in data units,
+        before training and at every check; empty without held-out rows.
     best_validation_score_ : float or None
         Held-out mean log-density of the weights that were kept.
     n_iter_ : int
-        Number of optimisation steps taken in the last call of fit; 0 for fewer than 50
-        rows.
+        Number of optimisation steps taken in the last fit; 0 for fewer than 50 rows.
     noise_floor_ : float
         Noise floor of the fitted density.
-    margins_ : Standardization
-        Location and scale of each column.
+    margins_ : InverseSinh
+        Map of each column to standard units, bent where its tails are heavy.
     model_ : dict
         Fitted weights as numpy arrays.
     n_features_in_ : int
@@ -160,18 +168,13 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
 
     Notes
     -----
-    Columns are standardised and, if conditional, regressed linearly on their contexts
-    inside the estimator, with the Jacobian put back. A column determined by its context
-    to within a thousandth of its scale is modelled as that regression plus normal noise
-    of that size; a constant column as normal noise of standard deviation `noise_floor`,
-    in its own units. The density smooths a column x_j given its context to that of
-    x_j + noise_floor * scale * noise. In a joint block the scale is that of the column
-    itself, so details finer than `noise_floor` times it are lost even where other columns
-    determine them.
-
-    The divergence of a joint block is exact: columns more than `n_rounds` edges apart
-    share a derivative, so that a log-density costs as many as a colouring of the graph
-    has colours (5 on a chain with 4 rounds), not as many as there are columns.
+    Columns are brought to standard units (those with heavy tails or skewness are bent by
+    arsinh first) and, if conditional, regressed linearly on their contexts, with the
+    Jacobian put back. A column determined by its context to within a thousandth of its
+    scale is modelled as that regression plus normal noise of that size; a constant column
+    as normal noise of standard deviation `noise_floor`, in its own units. The density
+    smooths a column given its context by normal noise of `noise_floor` times its scale;
+    in a joint block that is the scale of the column itself, and finer details are lost.
 
     References
     ----------
@@ -203,6 +206,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     (5, 3)
     """
 
+    _margins = InverseSinh
+
     def __init__(
         self,
         graph=None,
@@ -210,6 +215,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         diffusion="auto",
         share_weights=False,
         max_factor_size=12,
+        n_networks=None,
         hidden_size=64,
         n_layers=2,
         n_rounds=4,
@@ -218,7 +224,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         n_steps=12,
         learning_rate_init=5e-3,
         weight_decay=None,
-        batch_size=512,
+        batch_size=None,
         max_iter=2000,
         early_stopping=True,
         validation_fraction=0.2,
@@ -234,6 +240,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         self.diffusion = diffusion
         self.share_weights = share_weights
         self.max_factor_size = max_factor_size
+        self.n_networks = n_networks
         self.hidden_size = hidden_size
         self.n_layers = n_layers
         self.n_rounds = n_rounds
@@ -258,9 +265,9 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         check_choice("diffusion", self.diffusion, DIFFUSIONS)
         if not isinstance(self.share_weights, str):
             check_boolean("share_weights", self.share_weights, "or an attribute's name")
-        for name in ("hidden_size", "n_layers", "n_rounds", "batch_size", "max_iter"):
-            check_integer(name, getattr(self, name), low=1)
-        check_integer("n_iter_no_change", self.n_iter_no_change, low=1)
+        for name in COUNTS + COUNTS_OR_NONE:
+            if name in COUNTS or getattr(self, name) is not None:
+                check_integer(name, getattr(self, name), low=1)
         if not isinstance(self.verbose, bool):
             check_integer("verbose", self.verbose, low=0)
         if self.dropout is not None:
@@ -270,14 +277,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         if self.weight_decay is not None:
             check_real("weight_decay", self.weight_decay, low=0)
         check_real("tol", self.tol, low=0)
-        check_real(
-            "validation_fraction",
-            self.validation_fraction,
-            low=0,
-            high=1,
-            open_low=True,
-            open_high=True,
-        )
+        inside = {"high": 1, "open_low": True, "open_high": True}
+        check_real("validation_fraction", self.validation_fraction, low=0, **inside)
         check_choice("dtype", self.dtype, DTYPES)
         check_boolean("early_stopping", self.early_stopping)
         check_boolean("warm_start", self.warm_start)
@@ -304,17 +305,16 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     def _check_continuation(self, factorization) -> None:
         """Raise if the weights of the previous fit do not suit the parameters."""
         previous, saved = self.factorization_, {}
-        for state in self.model_["networks"]:
+        for state in self.model_["ensemble"][0]:
             saved |= state
         asked = {
-            "graph": (
-                factorization.structure,
-                previous.structure,
-            ),
+            "graph": (factorization.structure, previous.structure),
             "column names": (factorization.column_names, previous.column_names),
             "share_weights": (factorization.sharing, previous.sharing),
             "noise_floor": (stopping_time(self.noise_floor), saved["t_min"]),
         }
+        if self.n_networks is not None:
+            asked["n_networks"] = self.n_networks, len(self.model_["ensemble"])
         for name in ("hidden_size", "n_layers", "n_rounds"):
             if name in saved:
                 asked[name] = (getattr(self, name), saved[name])
@@ -333,23 +333,19 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         training = make_generator(random_state, device)
         arrays = (Z, weight, log_derivative)
         rows = Rows(*(to_tensor(a, dtype=TRAINING_DTYPE, device=device) for a in arrays))
-        networks = self._initial_networks(Z, weight, factorization, initial)
-        networks = [network.to(rows.z) for network in networks]
-        networks, record = fit_networks(
-            networks, rows, self._options(), training, self._report
-        )
+        ensemble = self._initial_ensemble(Z, weight, factorization, initial)
+        ensemble = [[network.to(rows.z) for network in member] for member in ensemble]
+        options = self._options(len(rows))
+        ensemble, record = fit_networks(ensemble, rows, options, training, self._report)
         if self.verbose:
             print(record.summary())  # noqa: T201
-        return self._fitted(networks, record, factorization)
+        return self._fitted(ensemble, record, factorization)
 
-    def _initial_networks(self, Z, weight, factorization, generator) -> list:
+    def _initial_ensemble(self, Z, weight, factorization, generator) -> list[list]:
         if self._continues():
-            networks = self._build_denoisers()
-            for network in networks:
-                given = self.dropout
-                network.dropout = network.default_dropout if given is None else given
-            return networks
-        return initial_networks(
+            return self._build_ensemble()
+        return initial_ensemble(
+            self._n_networks(len(Z), factorization),
             factorization,
             Z,
             weight,
@@ -358,30 +354,33 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
             hidden_size=self.hidden_size,
             n_layers=self.n_layers,
             n_rounds=self.n_rounds,
-            dropout=self.dropout,
         )
 
-    def _options(self) -> Options:
-        return Options(
-            learning_rate_init=self.learning_rate_init,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-            max_iter=self.max_iter,
-            validation_fraction=self.validation_fraction if self.early_stopping else 0,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-        )
+    def _n_networks(self, n_rows: int, factorization) -> int:
+        if self.n_networks is not None:
+            return self.n_networks
+        joint = any(block.engine == "joint" for block in factorization.blocks)
+        return default_n_networks(n_rows, joint)
+
+    def _options(self, n_rows: int) -> Options:
+        given = {field.name: getattr(self, field.name) for field in fields(Options)}
+        if given["batch_size"] is None:
+            given["batch_size"] = default_batch_size(n_rows)
+        if not self.early_stopping:
+            given["validation_fraction"] = 0
+        return Options(**given)
 
     def _report(self, record: Record) -> None:
         if self.verbose:
             print(record)  # noqa: T201
 
-    def _fitted(self, networks, record: Record, factorization) -> dict:
+    def _fitted(self, ensemble, record: Record, factorization) -> dict:
         """Fitted attributes as plain arrays and numbers."""
-        engines = {c: engine for n in networks for c, engine in n.engines().items()}
+        engines = {c: engine for n in ensemble[0] for c, engine in n.engines().items()}
+        states = [[network.to_state() for network in member] for member in ensemble]
         return {
-            "model_": {"networks": [network.to_state() for network in networks]},
-            "noise_floor_": noise_floor(networks[0].t_min),
+            "model_": {"ensemble": states},
+            "noise_floor_": noise_floor(ensemble[0][0].t_min),
             "factorization_": factorization.with_engines(engines),
             "loss_curve_": record.loss_curve,
             "validation_scores_": record.validation_scores,
@@ -393,5 +392,9 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         check_choice("dtype", self.dtype, DTYPES)
         return DTYPES[self.dtype]
 
+    def _build_ensemble(self) -> list[list]:
+        return [[from_state(s) for s in member] for member in self.model_["ensemble"]]
+
     def _build_denoisers(self) -> list:
-        return [from_state(s) for s in self.model_["networks"]]
+        """Averages over the members of their networks of the same columns."""
+        return [average(alike) for alike in zip(*self._build_ensemble(), strict=True)]

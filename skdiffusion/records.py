@@ -37,6 +37,7 @@ class Options:
 
     learning_rate_init: float
     weight_decay: float | None
+    dropout: float | None
     batch_size: int
     max_iter: int
     validation_fraction: float

@@ -33,7 +33,7 @@ MIN_ROWS_TO_SPLIT = 50
 MIN_HELD_OUT_ROWS = 50
 MAX_HELD_OUT_SHARE = 1 / 4
 BATCH_PER_ROW = 4
-MAX_HELD_OUT_ROWS = 2000
+MAX_HELD_OUT_ROWS = 1000
 
 
 def velocity_loss(
@@ -142,18 +142,90 @@ def steps_between_checks(networks, n_held_out: int, batch_size: int) -> int:
     )
 
 
-class Trainer:
-    """Fits networks by denoising.
+class Member:
+    """Networks trained on the same rows, with their average and their best states.
 
     Parameters
     ----------
     networks : sequence of ScoreNetwork
-        Initialised and calibrated; changed in place.
+        Together they own every column once; initialised and calibrated; changed in
+        place.
     rows : Rows
         Training rows.
     held_out : Rows or None
-        Rows for the selection of the best state and for early stopping. With None all
-        `max_iter` steps are taken and the average of the last weights is the result.
+        Rows for the selection of the best state and for early stopping. With None the
+        average of the last weights is the result.
+    options : Options
+        Optimisation parameters.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[ScoreNetwork],
+        rows: Rows,
+        held_out: Rows | None,
+        options: Options,
+    ):
+        self.networks = torch.nn.ModuleList(networks).train()
+        self.rows, self.t_min = rows, networks[0].t_min
+        self.average = average_of(networks)
+        batch_size = min(options.batch_size, BATCH_PER_ROW * len(rows))
+        self.batches = Batches(rows, batch_size)
+        self.best, self.check_every = None, CHECK_EVERY
+        if held_out is not None:
+            self.best = BestStates(networks, held_out, options.tol)
+            self.check_every = steps_between_checks(networks, len(held_out), batch_size)
+
+    def regularize(self, options: Options, noise: torch.Generator) -> list[dict]:
+        """Set what is dropped; return the weights with their decay, for the optimiser."""
+        n, groups = len(self.rows), []
+        for network in self.networks:
+            dropout, decay = options.dropout, options.weight_decay
+            network.noise = noise
+            network.dropout = network.default_dropout(n) if dropout is None else dropout
+            decay = network.default_weight_decay(n) if decay is None else decay
+            groups.append({"params": list(network.parameters()), "weight_decay": decay})
+        return groups
+
+    def accumulate(self, generator: torch.Generator) -> Tensor:
+        """Losses of the columns on a new batch; adds to the gradients."""
+        batch = self.batches.draw(generator)
+        return torch.cat([self._accumulate(n, batch, generator) for n in self.networks])
+
+    def _accumulate(self, network, batch: Rows, generator: torch.Generator) -> Tensor:
+        losses = velocity_loss(network, batch, self.t_min, generator)
+        # the sum, not the mean: every column takes the steps it would take alone
+        losses.sum().backward()
+        network.tie_gradients()
+        return losses.detach()
+
+    def follow(self) -> None:
+        """Move the averages after a step of the optimiser."""
+        self.average.update_parameters(self.networks)
+        for network in (*self.networks, *self.average.module):
+            network.tie_weights()
+
+    def check(self) -> float:
+        """Take over better parts of the average; return its held-out log-density."""
+        return self.best.update(list(self.average.module.eval()))
+
+    def has_stalled(self, n_iter_no_change: int) -> bool:
+        """Whether no part has improved for so many checks."""
+        return self.best is not None and self.best.n_checks_since >= n_iter_no_change
+
+    def chosen(self) -> list[ScoreNetwork]:
+        """The fitted networks, ready for evaluation."""
+        chosen = self.average.module if self.best is None else self.best.networks
+        return [network.eval() for network in chosen]
+
+
+class Trainer:
+    """Fits the members of an ensemble by denoising, side by side.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        All with held-out rows or all without; without, all `max_iter` steps are taken.
     options : Options
         Optimisation parameters; `n_iter_no_change` counts checks.
     generator : torch.Generator
@@ -165,22 +237,12 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        networks: Sequence[ScoreNetwork],
-        rows: Rows,
-        held_out: Rows | None,
-        options: Options,
-        generator: torch.Generator,
+        self, members: Sequence[Member], options: Options, generator: torch.Generator
     ):
-        self.networks = torch.nn.ModuleList(networks).train()
-        self.rows, self.options, self.generator = rows, options, generator
-        self.t_min, self.record = networks[0].t_min, Record(options.max_iter)
-        self.average = average_of(networks)
+        self.members, self.options, self.generator = members, options, generator
+        self.record = Record(options.max_iter)
         self.optimizer = torch.optim.AdamW(
-            [
-                {"params": list(n.parameters()), "weight_decay": self._weight_decay(n)}
-                for n in networks
-            ],
+            [group for m in members for group in m.regularize(options, generator)],
             lr=options.learning_rate_init,
             betas=(0.9, 0.99),
             fused=True,
@@ -188,18 +250,13 @@ class Trainer:
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: learning_rate_factor(step, options.max_iter)
         )
-        self.batch_size = min(options.batch_size, BATCH_PER_ROW * len(rows))
-        self.best, self.check_every = None, CHECK_EVERY
-        if held_out is not None:
-            self.check_every = steps_between_checks(
-                networks, len(held_out), self.batch_size
-            )
-            self.best = BestStates(networks, held_out, options.tol)
-            self._keep_score(self.best.mean_log_density(self.best.scores))
+        self.selects = members[0].best is not None
+        if self.selects:
+            self._keep_scores([m.best.mean_log_density(m.best.scores) for m in members])
 
     def run(
         self, report: Callable[[Record], None] = lambda record: None
-    ) -> list[ScoreNetwork]:
+    ) -> list[list[ScoreNetwork]]:
         """Train until no part improves or `max_iter` is reached.
 
         Parameters
@@ -209,106 +266,110 @@ class Trainer:
 
         Returns
         -------
-        list of ScoreNetwork
-            With the best held-out weights of every part, ready for evaluation.
+        list of list of ScoreNetwork
+            For each member the best held-out weights of every part.
 
         Raises
         ------
         FloatingPointError
             If the loss is not finite.
         """
-        for network in self.networks:
-            network.noise = self.generator
+        check_every = max(m.check_every for m in self.members)
         for step in range(1, self.options.max_iter + 1):
             self._step(step)
-            if step % self.check_every == 0 or step == self.options.max_iter:
-                self._check()
+            if step % check_every == 0 or step == self.options.max_iter:
+                if self.selects:
+                    self._keep_scores([m.check() for m in self.members])
                 report(self.record)
-                if self._has_stalled():
+                patience = self.options.n_iter_no_change
+                if all(m.has_stalled(patience) for m in self.members):
                     break
-        chosen = self.average.module if self.best is None else self.best.networks
-        return [network.eval() for network in chosen]
-
-    def _weight_decay(self, network: ScoreNetwork) -> float:
-        given = self.options.weight_decay
-        return network.weight_decay(len(self.rows)) if given is None else given
+        return [m.chosen() for m in self.members]
 
     def _step(self, step: int) -> None:
-        batch = _draw(self.rows, self.batch_size, self.generator)
         self.optimizer.zero_grad()
-        losses = torch.cat([self._accumulate(n, batch) for n in self.networks])
+        losses = torch.cat([m.accumulate(self.generator) for m in self.members])
         self.record.loss_curve.append(losses.mean().item())
         _check_finite(self.record.loss_curve[-1], step)
         self.optimizer.step()
         self.scheduler.step()
-        self.average.update_parameters(self.networks)
-        for network in (*self.networks, *self.average.module):
-            network.tie_weights()
+        for member in self.members:
+            member.follow()
 
-    def _accumulate(self, network: ScoreNetwork, batch: Rows) -> Tensor:
-        """Losses of the columns; adds to the gradients, network by network."""
-        losses = velocity_loss(network, batch, self.t_min, self.generator)
-        # the sum, not the mean: every column takes the steps it would take alone
-        losses.sum().backward()
-        network.tie_gradients()
-        return losses.detach()
-
-    def _check(self) -> None:
-        if self.best is None:
-            return
-        self._keep_score(self.best.update(list(self.average.module.eval())))
-
-    def _keep_score(self, current: float) -> None:
-        self.record.validation_scores.append(current)
-        kept = self.best.mean_log_density(self.best.scores)
-        self.record.best_validation_score = kept
-
-    def _has_stalled(self) -> bool:
-        if self.best is None:
-            return False
-        return self.best.n_checks_since >= self.options.n_iter_no_change
+    def _keep_scores(self, current: list[float]) -> None:
+        """Record the mean over the members of their held-out log-densities."""
+        kept = [m.best.mean_log_density(m.best.scores) for m in self.members]
+        self.record.validation_scores.append(sum(current) / len(current))
+        self.record.best_validation_score = sum(kept) / len(kept)
 
 
 def fit_networks(
-    networks: Sequence[ScoreNetwork],
+    ensemble: Sequence[Sequence[ScoreNetwork]],
     rows: Rows,
     options: Options,
     generator: torch.Generator,
     report: Callable[[Record], None] = lambda record: None,
-) -> tuple[list[ScoreNetwork], Record]:
+) -> tuple[list[list[ScoreNetwork]], Record]:
     """Split off held-out rows, train, and return the networks with what happened.
 
-    With fewer than `MIN_ROWS_TO_SPLIT` rows a held-out part would be too small to
+    Each member of the ensemble holds out other rows, so that all rows are trained on by
+    some. With fewer than `MIN_ROWS_TO_SPLIT` rows a held-out part would be too small to
     judge by, and unjudged networks overfit such tables: the untrained networks are
     returned.
     """
+    n_members = len(ensemble)
     if options.validation_fraction == 0:
-        held_out = None
+        parts = [(rows, None)] * n_members
     elif len(rows) < MIN_ROWS_TO_SPLIT:
-        return [network.eval() for network in networks], Record(max_iter=0)
+        return [[n.eval() for n in networks] for networks in ensemble], Record(max_iter=0)
     else:
-        rows, held_out = split(rows, options.validation_fraction, generator)
-    trainer = Trainer(networks, rows, held_out, options, generator)
+        parts = split(rows, options.validation_fraction, generator, n_members)
+    members = [
+        Member(networks, *part, options)
+        for networks, part in zip(ensemble, parts, strict=True)
+    ]
+    trainer = Trainer(members, options, generator)
     return trainer.run(report), trainer.record
 
 
-def split(rows: Rows, fraction: float, generator: torch.Generator) -> tuple[Rows, Rows]:
-    """Random training part and held-out part.
+def split(
+    rows: Rows, fraction: float, generator: torch.Generator, n_parts: int = 1
+) -> list[tuple[Rows, Rows]]:
+    """Random pairs of a training part and a held-out part; no row is held out twice.
 
     Of few rows at least a quarter or 50 are held out: a smaller part cannot tell
     progress from chance.
     """
     n = len(rows)
     least = min(MIN_HELD_OUT_ROWS, int(MAX_HELD_OUT_SHARE * n))
-    n_held_out = min(max(round(fraction * n), least), MAX_HELD_OUT_ROWS, n - 1)
+    most = min(MAX_HELD_OUT_ROWS, n - 1, n // n_parts)
+    n_held_out = min(max(round(fraction * n), least), most)
     order = torch.randperm(n, generator=generator, device=rows.z.device)
-    return rows.take(order[n_held_out:]), rows.take(order[:n_held_out])
+    turned = [order.roll(-i * n_held_out) for i in range(n_parts)]
+    return [(rows.take(o[n_held_out:]), rows.take(o[:n_held_out])) for o in turned]
 
 
-def _draw(rows: Rows, batch_size: int, generator: torch.Generator) -> Rows:
-    device = rows.z.device
-    i = torch.randint(len(rows), (batch_size,), generator=generator, device=device)
-    return Rows(rows.z[i], rows.weight[i], rows.log_derivative[i])
+class Batches:
+    """Random batches in which every row comes equally often (drawn without replacement).
+
+    Batches of rows drawn with replacement learned worse: 2000 rows of a chain came
+    within 0.21 nats of the truth instead of 0.18.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int):
+        self.rows, self.batch_size = rows, batch_size
+        self.queue = torch.empty(0, dtype=torch.long, device=rows.z.device)
+
+    def draw(self, generator: torch.Generator) -> Rows:
+        """Rows of the next batch; the order is shuffled anew when all have come."""
+        while len(self.queue) < self.batch_size:
+            order = torch.randperm(
+                len(self.rows), generator=generator, device=self.queue.device
+            )
+            self.queue = torch.cat([self.queue, order])
+        i, self.queue = self.queue.tensor_split([self.batch_size])
+        rows = self.rows
+        return Rows(rows.z[i], rows.weight[i], rows.log_derivative[i])
 
 
 def _check_finite(loss: float, step: int) -> None:

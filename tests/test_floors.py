@@ -9,7 +9,16 @@ import skdiffusion
 
 ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
-    {"_validation", "graphs", "margins", "whitening", "_torch", "process", "solvers"},
+    {
+        "_validation",
+        "graphs",
+        "defaults",
+        "margins",
+        "whitening",
+        "_torch",
+        "process",
+        "solvers",
+    },
     {"denoisers", "thresholds", "dual", "records"},
     {"networks", "kernels", "flow"},
     {"training", "bandwidths"},
@@ -19,7 +28,15 @@ FLOORS = [
     {"__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
-WITHOUT_TORCH = {"_validation", "graphs", "margins", "whitening", "datasets", "metrics"}
+WITHOUT_TORCH = {
+    "_validation",
+    "graphs",
+    "defaults",
+    "margins",
+    "whitening",
+    "datasets",
+    "metrics",
+}
 
 
 def imports(path):

@@ -13,7 +13,7 @@ from skdiffusion.denoisers import Denoiser
 from skdiffusion.flow import Path, in_order, log_density, sample
 from skdiffusion.graphs import factorize
 from skdiffusion.networks import JointNetwork, from_state, initial_networks
-from skdiffusion.training import Options, Rows, Trainer, velocity_loss
+from skdiffusion.training import Member, Options, Rows, Trainer, velocity_loss
 
 T = torch.tensor(0.35, dtype=torch.float64)
 
@@ -198,7 +198,8 @@ def test_gradient_of_shared_weights_is_that_of_the_common_weight(generator):
 
 
 def test_dropout_acts_in_training_only_and_draws_from_its_generator(generator):
-    network = joint_network(nx.path_graph(4), generator, dropout=0.5)
+    network = joint_network(nx.path_graph(4), generator)
+    network.dropout = 0.5
     r = torch.randn(3, 4, generator=generator).double()
     steady = network.velocity(r, T, network.encode(r))
     assert torch.equal(steady, network.velocity(r, T, network.encode(r)))
@@ -212,14 +213,6 @@ def test_dropout_acts_in_training_only_and_draws_from_its_generator(generator):
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-def test_dropping_keeps_the_mean(generator):
-    network = joint_network(nx.path_graph(2), generator, dropout=0.3).train()
-    network.noise = generator
-    dropped = network.drop(torch.ones(100_000))
-    assert dropped.mean().item() == pytest.approx(1, abs=0.01)
-    assert (dropped == 0).double().mean().item() == pytest.approx(0.3, abs=0.01)
-
-
 def test_ranges_are_those_of_the_rows_and_of_the_normal_end(generator):
     network = JointNetwork((0, 1), (2,), [(0, 1, 2)], t_min=0.03, hidden_size=8)
     z = torch.tensor([[-1.0, 9.0, 2.0], [0.5, -7.0, -3.0], [0.0, 0.0, 0.5]])
@@ -231,16 +224,17 @@ def test_ranges_are_those_of_the_rows_and_of_the_normal_end(generator):
 
 def test_weight_decay_falls_with_the_rows(generator):
     network = joint_network(nx.path_graph(2), generator)
-    assert [network.weight_decay(n) for n in (100, 1600, 3200)] == [0.5, 0.2, 0.1]
+    assert [network.default_weight_decay(n) for n in (100, 1600, 3200)] == [0.5, 0.2, 0.1]
     alike = JointNetwork((0, 1), (), [(0, 1)], t_min=0.03, column_kinds=[0, 0])
-    assert alike.weight_decay(1600) == 0.1
+    assert alike.default_weight_decay(1600) == 0.1
     z = torch.randn(1600, 2, generator=generator)
     rows = Rows(z, torch.ones(1600), torch.zeros(1600))
-    options = Options(1e-3, None, 64, 1, 0.2, 3, 0.0)
+    options = Options(1e-3, None, None, 64, 1, 0.2, 3, 0.0)
     for given, expected in ((None, 0.2), (0.07, 0.07)):
         network = network.float().requires_grad_(True)
         given = replace(options, weight_decay=given)
-        trainer = Trainer([network], rows, None, given, generator)
+        member = Member([network], rows, None, given)
+        trainer = Trainer([member], given, generator)
         assert trainer.optimizer.param_groups[0]["weight_decay"] == expected
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from conftest import standard_normal
 
-from skdiffusion.margins import Standardization
+from skdiffusion.datasets import make_heavy_tails
+from skdiffusion.margins import InverseSinh, Standardization
 
 
 @pytest.fixture
@@ -56,3 +57,87 @@ def test_gradient_follows_the_chain_rule(rows):
     margins = Standardization.fit(rows, np.ones(50))
     gradient = margins.pull_back_gradient(rows, np.ones((50, 3)))
     np.testing.assert_allclose(gradient, 1 / rows.std(axis=0) * np.ones((50, 3)))
+
+
+@pytest.fixture
+def bent():
+    """A heavy-tailed, a lognormal and a normal column, far from standard units."""
+    heavy = make_heavy_tails(2000, 1, df=2, random_state=0).data
+    skewed = np.exp(standard_normal(2000, 1, seed=1))
+    X = np.hstack([heavy, skewed, standard_normal(2000, 1, seed=2)])
+    X = X * [1e-6, 1e5, 3.0] + [1e-6, -1e6, 2.0]
+    return X, InverseSinh.fit(X, np.ones(len(X)))
+
+
+def test_only_columns_with_heavy_tails_or_skewness_are_bent(bent):
+    _, margins = bent
+    assert np.isfinite(margins.width).tolist() == [True, True, False]
+
+
+def test_groups_are_not_tails():
+    """Skewed by a far group: a bend would squeeze the group."""
+    far = standard_normal(200, 1) + np.where(np.arange(200) < 50, 12, 0)[:, None]
+    assert np.isinf(InverseSinh.fit(far, np.ones(200)).width).all()
+
+
+def test_bent_columns_become_standard_and_come_back(bent):
+    X, margins = bent
+    Z = margins.forward(X)
+    np.testing.assert_allclose(Z.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(Z.std(axis=0), 1)
+    np.testing.assert_allclose(margins.inverse(Z), X, rtol=1e-9)
+    assert np.abs(Z).max() < 7 < np.abs((X - X.mean(axis=0)) / X.std(axis=0)).max()
+
+
+def test_bent_log_derivative_and_gradient_match_finite_differences(bent):
+    """Catches a missing slope of arsinh, in the density or in its gradient."""
+    X, margins = bent
+    X = X[np.abs(margins.forward(X)).max(axis=1) < 3][:50]
+    step = 1e-5 * X.std(axis=0)
+
+    def along(function, j):
+        moved = step * np.eye(3)[j]
+        return (function(X + moved) - function(X - moved)) / (2 * step[j])
+
+    slopes = [along(lambda X, j=j: margins.forward(X)[:, j], j) for j in range(3)]
+    expected = np.log(slopes).sum(axis=0)
+    np.testing.assert_allclose(margins.log_derivative(X), expected, rtol=1e-6)
+
+    def log_density(X):
+        return -0.5 * (margins.forward(X) ** 2).sum(axis=1) + margins.log_derivative(X)
+
+    numeric = np.column_stack([along(log_density, j) for j in range(3)])
+    gradient = margins.pull_back_gradient(X, -margins.forward(X))
+    scale = X.std(axis=0)
+    np.testing.assert_allclose(gradient * scale, numeric * scale, rtol=1e-4, atol=1e-5)
+
+
+def test_scale_and_shift_do_not_change_the_bent_columns(bent):
+    X, margins = bent
+    moved = InverseSinh.fit(1e3 * X - 5, np.ones(len(X)))
+    np.testing.assert_allclose(moved.forward(1e3 * X - 5), margins.forward(X), atol=1e-6)
+
+
+def test_weight_two_is_a_row_twice_for_bent_columns(bent):
+    X, weight = bent[0][:300], np.ones(300)
+    weight[:100] = 2
+    weighted = InverseSinh.fit(X, weight)
+    repeated = InverseSinh.fit(np.vstack([X, X[:100]]), np.ones(400))
+    np.testing.assert_allclose(weighted.width, repeated.width)
+    np.testing.assert_allclose(weighted.scale, repeated.scale)
+
+
+def test_alike_columns_have_one_bend(bent):
+    margins = InverseSinh.fit(bent[0][:, [1, 1]] * [1, 1.5], np.ones(2000), ["a", "a"])
+    assert len(set(margins.width)) == len(set(margins.location)) == 1
+    assert np.isfinite(margins.width).all()
+
+
+@pytest.mark.parametrize("n_zeros", [1000, 1999])
+def test_ties_give_finite_maps(n_zeros):
+    """Most values tied leave no middle to measure a width by."""
+    X = np.r_[np.zeros(n_zeros), 1 + np.arange(2000.0 - n_zeros) ** 2][:, None]
+    margins = InverseSinh.fit(X, np.ones(2000))
+    Z = margins.forward(X)
+    assert np.isfinite(Z).all()
+    np.testing.assert_allclose(margins.inverse(Z), X, atol=1e-6)

@@ -1,9 +1,11 @@
+import copy
+
 import pytest
 import torch
 
 from skdiffusion.denoisers import Denoiser
 from skdiffusion.graphs import Block
-from skdiffusion.networks import ConditionalNetwork
+from skdiffusion.networks import ConditionalNetwork, average
 from skdiffusion.networks._conditional import bucket_by_context
 from skdiffusion.networks._features import level_off
 
@@ -166,3 +168,38 @@ def test_dropout_acts_in_training_only(network, rows):
     assert torch.equal(steady, network.velocity(rows, T, code))
     network.train()
     assert not torch.allclose(steady, network.velocity(rows, T, code))
+
+
+def test_average_of_networks_averages_velocity_and_divergence(network, generator):
+    """Catches a sum, and members that read each other's codes."""
+    other = copy.deepcopy(network)
+    other.w_out.data.mul_(-2)
+    other.w_context.data.add_(0.1)
+    z = torch.randn(6, 4, generator=generator).double()
+    both = average([network, other])
+    r, _ = both.to_own(z)
+    parts = [m.velocity_and_divergence(r, T, m.encode(z)) for m in (network, other)]
+    expected = [(a + b) / 2 for a, b in zip(*parts, strict=True)]
+    v, divergence = both.velocity_and_divergence(r, T, both.encode(z))
+    torch.testing.assert_close(v, expected[0])
+    torch.testing.assert_close(divergence, expected[1])
+    torch.testing.assert_close(both.velocity(r, T, both.encode(z)), expected[0])
+    chosen = both.select((2, 3))
+    v_chosen = chosen.velocity(r[:, 2:], T, chosen.encode(z))
+    torch.testing.assert_close(v_chosen, expected[0][:, 2:])
+
+
+def test_average_of_one_is_itself(network):
+    assert average([network]) is network
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean(network, generator):
+    network.train()
+    network.noise, network.dropout = generator, 0.3
+    dropped = network.drop(torch.ones(40, 1000))
+    share = round(256 * 0.3) / 256
+    assert (dropped == 0).double().mean().item() == pytest.approx(share, abs=0.01)
+    assert dropped.unique().tolist() == pytest.approx([0, 1 / (1 - share)])
+    assert (dropped == 0).double().mean(0).std() < 0.1
+    network.dropout = 0.999
+    assert network.drop(torch.ones(3, 7)).isfinite().all()

@@ -12,7 +12,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skdiffusion import FactorizedDiffusionDensity, KernelScoreDensity
 from skdiffusion.metrics import mean_log_density
 
-QUICK = FactorizedDiffusionDensity(max_iter=50, hidden_size=8, random_state=0)
+QUICK = FactorizedDiffusionDensity(
+    max_iter=20, hidden_size=8, n_networks=1, random_state=0
+)
 
 JOINT = FactorizedDiffusionDensity(diffusion="joint", max_iter=20, hidden_size=8)
 

@@ -8,7 +8,9 @@ import torch
 from skdiffusion.graphs import factorize
 from skdiffusion.networks import initial_networks
 from skdiffusion.training import (
+    Batches,
     BestStates,
+    Member,
     Options,
     Rows,
     Trainer,
@@ -23,6 +25,7 @@ from skdiffusion.training import (
 OPTIONS = Options(
     learning_rate_init=5e-3,
     weight_decay=0.0,
+    dropout=None,
     batch_size=64,
     max_iter=50,
     validation_fraction=0.1,
@@ -75,10 +78,10 @@ def test_columns_train_without_influencing_each_other(table):
     """Catches a loss or a clipping that couples the columns."""
     changed = table.copy()
     changed[:, 2] = np.tanh(changed[:, 2]) ** 3
-    results = []
+    options, results = replace(OPTIONS, max_iter=150), []
     for Z in (table, changed):
-        networks, _ = fit_networks(
-            make_networks(Z), make_rows(Z), OPTIONS, torch.Generator().manual_seed(1)
+        (networks,), _ = fit_networks(
+            [make_networks(Z)], make_rows(Z), options, torch.Generator().manual_seed(1)
         )
         results.append(networks[0])
     first, second = (list(network.parameters()) for network in results)
@@ -90,7 +93,7 @@ def test_columns_train_without_influencing_each_other(table):
 def test_training_lowers_the_loss_and_raises_the_held_out_score(table):
     options = replace(OPTIONS, max_iter=300, batch_size=512)
     _, record = fit_networks(
-        make_networks(table),
+        [make_networks(table)],
         make_rows(table),
         options,
         torch.Generator().manual_seed(1),
@@ -132,7 +135,7 @@ def test_chance_gain_is_not_an_improvement(generator):
 def test_without_held_out_rows_every_step_is_taken(table):
     options = replace(OPTIONS, validation_fraction=0)
     _, record = fit_networks(
-        make_networks(table),
+        [make_networks(table)],
         make_rows(table),
         options,
         torch.Generator().manual_seed(1),
@@ -144,8 +147,8 @@ def test_without_held_out_rows_every_step_is_taken(table):
 def test_few_rows_keep_the_linear_gaussian_network(table):
     """Catches training that nothing watches over."""
     few = table[:49]
-    networks, record = fit_networks(
-        make_networks(few), make_rows(few), OPTIONS, torch.Generator().manual_seed(1)
+    (networks,), record = fit_networks(
+        [make_networks(few)], make_rows(few), OPTIONS, torch.Generator().manual_seed(1)
     )
     assert (networks[0].w_out == 0).all()
     assert record.loss_curve == record.validation_scores == []
@@ -177,8 +180,11 @@ def test_result_is_the_best_state_not_the_last(table):
     """A learning rate that ruins the weights must not ruin the result."""
     options = replace(OPTIONS, learning_rate_init=10.0, max_iter=60)
     start = make_networks(table)
-    networks, record = fit_networks(
-        copy.deepcopy(start), make_rows(table), options, torch.Generator().manual_seed(1)
+    (networks,), record = fit_networks(
+        [copy.deepcopy(start)],
+        make_rows(table),
+        options,
+        torch.Generator().manual_seed(1),
     )
     assert record.validation_scores[-1] < record.validation_scores[0] - 1
     for kept, initial in zip(
@@ -189,10 +195,10 @@ def test_result_is_the_best_state_not_the_last(table):
 
 def test_without_held_out_rows_the_average_is_the_result(table, generator):
     options = replace(OPTIONS, validation_fraction=0)
-    trainer = Trainer(make_networks(table), make_rows(table), None, options, generator)
-    result = trainer.run()
-    assert torch.equal(result[0].w_out, trainer.average.module[0].w_out)
-    assert not torch.equal(result[0].w_out, trainer.networks[0].w_out)
+    member = Member(make_networks(table), make_rows(table), None, options)
+    ((result,),) = Trainer([member], options, generator).run()
+    assert torch.equal(result.w_out, member.average.module[0].w_out)
+    assert not torch.equal(result.w_out, member.networks[0].w_out)
 
 
 def test_gain_must_exceed_tol():
@@ -243,15 +249,72 @@ def test_taken_rows_have_weights_that_average_to_one(table):
 @pytest.mark.parametrize(("n", "expected"), [(100, 25), (200, 50), (400, 80)])
 def test_few_rows_hold_out_enough_to_judge_by(n, expected, generator):
     rows = Rows(torch.zeros(n, 1), torch.ones(n), torch.zeros(n))
-    assert len(split(rows, 0.2, generator)[1]) == expected
+    ((_, held_out),) = split(rows, 0.2, generator)
+    assert len(held_out) == expected
 
 
 def test_split_is_disjoint_and_complete(generator):
     z = torch.arange(200.0).unsqueeze(1)
-    kept, held_out = split(Rows(z, torch.ones(200), z[:, 0]), 0.3, generator)
+    rows = Rows(z, torch.ones(200), z[:, 0])
+    ((kept, held_out),) = split(rows, 0.3, generator)
     assert (len(kept), len(held_out)) == (140, 60)
     assert torch.equal(torch.cat([kept.z, held_out.z]).sort(0).values, z)
     assert torch.equal(kept.log_derivative, kept.z[:, 0])
+
+
+@pytest.mark.parametrize(("n_parts", "size"), [(2, 60), (4, 50)])
+def test_no_row_is_held_out_by_two_members(n_parts, size, generator):
+    """With many members less is held out, so that every row is learned from."""
+    z = torch.arange(200.0).unsqueeze(1)
+    rows = Rows(z, torch.ones(200), z[:, 0])
+    parts = split(rows, 0.3, generator, n_parts)
+    held_out = torch.cat([part.z for _, part in parts]).flatten()
+    assert len(held_out.unique()) == n_parts * size
+    for kept, part in parts:
+        assert torch.equal(torch.cat([kept.z, part.z]).sort(0).values, z)
+
+
+def test_members_train_without_influencing_each_other(table):
+    """Catches members that share rows, weights or stopping."""
+    rows, generator = make_rows(table), torch.Generator()
+    results = []
+    for rate in (1.0, 100.0):
+        members = [
+            Member(make_networks(table), part, part, OPTIONS)
+            for part in (rows.take(torch.arange(150)), rows.take(torch.arange(50, 200)))
+        ]
+        members[1].networks[0].w_out.data.mul_(0).add_(rate)
+        # the same noise for the first member in both runs
+        generator.manual_seed(1)
+        ((first,), _) = Trainer(members, OPTIONS, generator).run()
+        results.append(first)
+    assert torch.equal(results[0].w_out, results[1].w_out)
+
+
+@pytest.mark.parametrize("n", [200, 3200])
+def test_regularisation_falls_with_the_rows(n, table, generator):
+    """Catches a dropout that is not set, and a warm start that keeps an old one."""
+    rows = make_rows(np.tile(table, (n // 200, 1)))
+    for given in (0.4, None):
+        options = replace(OPTIONS, dropout=given, weight_decay=given)
+        member = Member(make_networks(table), rows, None, options)
+        trainer = Trainer([member], options, generator)
+        expected = {200: 0.1, 3200: 0.05}[n] if given is None else given
+        assert member.networks[0].dropout == expected
+        assert trainer.optimizer.param_groups[0]["weight_decay"] == expected
+
+
+def test_rows_come_equally_often(generator):
+    """Catches batches drawn with replacement, and a last batch that is short."""
+    z = torch.arange(10.0).unsqueeze(1)
+    batches = Batches(Rows(z, torch.ones(10), z[:, 0]), 4)
+    drawn = torch.cat([batches.draw(generator).z for _ in range(5)]).flatten()
+    assert drawn.shape == (20,)
+    assert torch.equal(drawn[:10].sort().values, torch.arange(10.0))
+    assert torch.equal(drawn[10:].sort().values, torch.arange(10.0))
+    assert not torch.equal(drawn[:10], drawn[10:])
+    large = Batches(Rows(z, torch.ones(10), z[:, 0]), 25).draw(generator).z.flatten()
+    assert sorted(set(large.int().bincount().tolist())) == [2, 3]
 
 
 def test_learning_rate_rises_stays_and_falls_to_zero():
@@ -265,6 +328,7 @@ def test_learning_rate_rises_stays_and_falls_to_zero():
 def test_loss_that_is_not_finite_stops_training(table, generator):
     rows = make_rows(table)
     rows.z[3] = torch.inf
-    trainer = Trainer(make_networks(table), rows, None, OPTIONS, generator)
+    member = Member(make_networks(table), rows, None, OPTIONS)
+    trainer = Trainer([member], OPTIONS, generator)
     with pytest.raises(FloatingPointError, match=r"step \d+.*learning_rate_init"):
         trainer.run()

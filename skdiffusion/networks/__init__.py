@@ -3,8 +3,9 @@
 Both are denoisers with weights (`ScoreNetwork`); training and the flow see no more.
 """
 
+from ._average import AverageOfNetworks, average
 from ._conditional import ConditionalNetwork
-from ._initial import initial_networks
+from ._initial import initial_ensemble, initial_networks
 from ._joint import JointNetwork
 from ._trainable import ScoreNetwork
 
@@ -19,9 +20,12 @@ def from_state(state: dict) -> ScoreNetwork:
 
 
 __all__ = [
+    "AverageOfNetworks",
     "ConditionalNetwork",
     "JointNetwork",
     "ScoreNetwork",
+    "average",
     "from_state",
+    "initial_ensemble",
     "initial_networks",
 ]

@@ -46,8 +46,6 @@ class ConditionalNetwork(ScoreNetwork):
         Width of the residual network of one column.
     n_layers : int
         Number of residual blocks of two layers.
-    dropout : float
-        Share of hidden units dropped in training.
     context_size : int, default=None
         Size to which contexts are padded; None is the size of the largest.
     kinds : sequence of int, default=None
@@ -70,7 +68,6 @@ class ConditionalNetwork(ScoreNetwork):
         t_min,
         hidden_size=64,
         n_layers=2,
-        dropout=0.0,
         context_size=None,
         kinds=None,
     ):
@@ -79,7 +76,6 @@ class ConditionalNetwork(ScoreNetwork):
         self.contexts = tuple(tuple(context) for context in contexts)
         self.t_min = t_min
         self.n_layers = n_layers
-        self.dropout = dropout
         k, H, L = len(self.columns), hidden_size, n_layers
         C = max(map(len, self.contexts)) if context_size is None else context_size
         self._add_constants(k, C)
@@ -119,9 +115,23 @@ class ConditionalNetwork(ScoreNetwork):
             "t_min": self.t_min,
             "hidden_size": self.w_out.shape[1],
             "n_layers": self.n_layers,
-            "dropout": self.dropout,
             "context_size": self.coef.shape[1],
         }
+
+    def default_dropout(self, n_rows: int) -> float:
+        """0.1, and in inverse proportion to the rows from 1600 on.
+
+        A row counts once for each column of a kind, as it does for the weight decay.
+        """
+        return min(0.1, 160 / (n_rows * self._copies))
+
+    def default_weight_decay(self, n_rows: int) -> float:
+        """Likewise 0.1, falling from 1600 rows on."""
+        return self.default_dropout(n_rows)
+
+    @property
+    def _copies(self) -> float:
+        return len(self.kinds) / self.n_parts
 
     def part_scores(self, terms: Tensor) -> Tensor:
         scores = terms.new_zeros(len(terms), self.n_parts)

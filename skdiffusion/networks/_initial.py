@@ -1,5 +1,6 @@
 """Untrained networks of a factorization: where training starts."""
 
+import copy
 import math
 import warnings
 from collections.abc import Sequence
@@ -27,7 +28,6 @@ def initial_networks(
     hidden_size: int,
     n_layers: int,
     n_rounds: int = 4,
-    dropout: float | None = None,
 ) -> list[ScoreNetwork]:
     """Untrained networks: one for many one-column blocks, one for each joint block.
 
@@ -43,12 +43,9 @@ def initial_networks(
         Source of the hidden weights.
     t_min, hidden_size, n_layers, n_rounds
         Keyword arguments of `ConditionalNetwork` and `JointNetwork`.
-    dropout : float or None
-        Likewise; None is the default of each network.
     """
     z = to_tensor(Z, dtype=TRAINING_DTYPE)
     sizes = {"t_min": t_min, "hidden_size": hidden_size}
-    sizes |= {} if dropout is None else {"dropout": dropout}
     kind_of = _kinds(factorization)
     single = [block for block in factorization.blocks if block.engine != "joint"]
     kinds = numbered(kind_of(_slots(block)) for block in single)
@@ -64,6 +61,14 @@ def initial_networks(
     for network in networks:
         network.calibrate(z)
     return networks
+
+
+def initial_ensemble(n_members: int, *args, **sizes) -> list[list[ScoreNetwork]]:
+    """Members that are made as by `initial_networks` and differ in their weights."""
+    first = initial_networks(*args, **sizes)
+    generator = args[-1]
+    others = [copy.deepcopy(first) for _ in range(n_members - 1)]
+    return [first] + [[n.initialize(generator) for n in member] for member in others]
 
 
 def _conditional(bucket, kinds, Z, weight, *, t_min, **sizes) -> ConditionalNetwork:

@@ -63,8 +63,6 @@ class JointNetwork(ScoreNetwork):
         A state has half as many numbers, a layer of a factor of k columns k quarters.
     n_rounds : int
         How often messages are passed.
-    dropout : float
-        Share of hidden units of the factors dropped in training.
     column_kinds, factor_kinds : sequence of int, default=None
         Columns (own ones first, then the context) and factors of one kind share their
         weights; None shares none.
@@ -76,7 +74,6 @@ class JointNetwork(ScoreNetwork):
     colours.
     """
 
-    default_dropout = 0.3
     n_parts = 1
 
     def __init__(
@@ -88,7 +85,6 @@ class JointNetwork(ScoreNetwork):
         t_min,
         hidden_size=64,
         n_rounds=4,
-        dropout=default_dropout,
         column_kinds=None,
         factor_kinds=None,
     ):
@@ -96,7 +92,7 @@ class JointNetwork(ScoreNetwork):
         self.columns, self.context = tuple(columns), tuple(context)
         self.factors = tuple(map(tuple, factors))
         self.t_min, self.hidden_size = t_min, hidden_size
-        self.n_rounds, self.dropout = n_rounds, dropout
+        self.n_rounds = n_rounds
         nodes, factors = range(self.n_nodes), range(len(self.factors))
         self.column_kinds = tuple(nodes if column_kinds is None else column_kinds)
         self.factor_kinds = tuple(factors if factor_kinds is None else factor_kinds)
@@ -196,10 +192,14 @@ class JointNetwork(ScoreNetwork):
 
     def options(self) -> dict:
         names = "columns", "context", "factors", "t_min", "hidden_size", "n_rounds"
-        names += "dropout", "column_kinds", "factor_kinds"
+        names += "column_kinds", "factor_kinds"
         return {name: getattr(self, name) for name in names}
 
-    def weight_decay(self, n_rows: int) -> float:
+    def default_dropout(self, n_rows: int) -> float:
+        """0.3 of the hidden units of the factors."""
+        return 0.3
+
+    def default_weight_decay(self, n_rows: int) -> float:
         """320 / n_rows, at most 1/2: what a prior on the weights weighs beside the rows.
 
         A row counts once for each column of a kind. With 0.05 instead of 0.2 to 0.3, 2000

@@ -10,6 +10,13 @@ from .._torch import to_numpy
 from ..denoisers import Denoiser
 
 
+def _random_bytes(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Bytes of the shape of an array; eight for the price of one random number."""
+    words = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device)
+    words.random_(-(2**63), None, generator=generator)
+    return words.view(torch.uint8)[: like.numel()].view(like.shape)
+
+
 class ScoreNetwork(Denoiser):
     """A denoiser with weights.
 
@@ -17,12 +24,10 @@ class ScoreNetwork(Denoiser):
     ----------
     t_min : float
         Smallest time.
-    dropout : float
-        Share of hidden units dropped in training.
-    default_dropout : float
-        The share that suits the network, if none is asked for.
     n_parts : int
         Number of parts, see Notes.
+    dropout : float
+        Share of hidden units dropped in training; set by training.
     noise : torch.Generator or None
         Source of what is dropped; set by training.
 
@@ -35,21 +40,25 @@ class ScoreNetwork(Denoiser):
     """
 
     t_min: float
-    dropout: float
     n_parts: int
-    default_dropout: float = 0.0
+    dropout: float = 0.0
     noise: torch.Generator | None = None
 
     def drop(self, hidden: Tensor) -> Tensor:
         """Hidden units of which some are dropped, in training only."""
         if not (self.training and self.dropout):
             return hidden
-        kept = torch.empty_like(hidden).bernoulli_(1 - self.dropout, generator=self.noise)
-        return hidden * kept.div_(1 - self.dropout)
+        n_dropped = min(255, round(256 * self.dropout))
+        kept = _random_bytes(hidden, self.noise) >= n_dropped
+        return hidden * kept * (256 / (256 - n_dropped))
 
-    def weight_decay(self, n_rows: int) -> float:
+    def default_dropout(self, n_rows: int) -> float:
+        """Dropout that suits the network and so many rows, if none is asked for."""
+        raise NotImplementedError
+
+    def default_weight_decay(self, n_rows: int) -> float:
         """Weight decay that suits the network and so many rows, if none is asked for."""
-        return 0.01
+        raise NotImplementedError
 
     def part_scores(self, terms: Tensor) -> Tensor:
         """Log-density of each part, (n, n_parts), from that of own columns."""

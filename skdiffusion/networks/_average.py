@@ -1,0 +1,60 @@
+"""Averages of networks: what they agree on remains, their chance errors cancel."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..denoisers import Denoiser
+
+
+class AverageOfNetworks(Denoiser):
+    """Average of the velocities of denoisers of the same columns and coordinates.
+
+    An average of velocities is a velocity, so the flow along it describes one density,
+    as that of a single network does.
+
+    Parameters
+    ----------
+    members : sequence of Denoiser
+        They agree in `columns`, `colours`, `to_own` and `from_own`.
+    """
+
+    def __init__(self, members: Sequence[Denoiser]):
+        super().__init__()
+        self.members = torch.nn.ModuleList(members)
+        self.columns, self.colours = members[0].columns, members[0].colours
+
+    @property
+    def floats_per_row(self) -> int:
+        return sum(member.floats_per_row for member in self.members)
+
+    def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return self.members[0].to_own(z)
+
+    def from_own(self, r: Tensor, z: Tensor) -> Tensor:
+        return self.members[0].from_own(r, z)
+
+    def encode(self, z: Tensor) -> list:
+        return [member.encode(z) for member in self.members]
+
+    def velocity(self, r_t: Tensor, t: Tensor, code: list) -> Tensor:
+        pairs = zip(self.members, code, strict=True)
+        return sum(m.velocity(r_t, t, c) for m, c in pairs) / len(code)
+
+    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code: list):
+        pairs = zip(self.members, code, strict=True)
+        both = [m.velocity_and_divergence(r_t, t, c) for m, c in pairs]
+        return tuple(sum(parts) / len(code) for parts in zip(*both, strict=True))
+
+    def split(self) -> list[Denoiser]:
+        parts = zip(*(member.split() for member in self.members), strict=True)
+        return [average(part) for part in parts]
+
+    def select(self, columns) -> Denoiser:
+        return average([member.select(columns) for member in self.members])
+
+
+def average(members: Sequence[Denoiser]) -> Denoiser:
+    """Average of denoisers; a single one is its own."""
+    return members[0] if len(members) == 1 else AverageOfNetworks(members)
