@@ -42,6 +42,45 @@ def write(records, path):
     print(f"results in {path}")
 
 
+def read(path: Path):
+    """Records of a CSV file; none if there is no such file."""
+    if not path.exists():
+        return []
+    with path.open() as file:
+        return [{k: _number(v) for k, v in r.items()} for r in csv.DictReader(file)]
+
+
+def _number(text):
+    """An int or a float, or else the text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def run_missing(path: Path, fields, settings, n_seeds, measure):
+    """Results of `measure(*setting, seed)` for all seeds, in a CSV file row by row.
+
+    The fields name the entries of a setting, the seed and the results. What is in the
+    file already is not computed again.
+    """
+    n_known = fields.index("seed") + 1
+    known = {tuple(r[k] for k in fields[:n_known]) for r in read(path)}
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if file.tell() == 0:
+            writer.writerow(fields)
+        for seed, setting in itertools.product(range(n_seeds), settings):
+            if (*setting, seed) not in known:
+                results = [f"{x:.5f}" for x in measure(*setting, seed)]
+                writer.writerow([*setting, seed, *results])
+                file.flush()
+                print(*setting, seed, *results, flush=True)
+    return read(path)
+
+
 def select(records, **setting):
     """Records that agree with a setting."""
     return [r for r in records if all(r[k] == v for k, v in setting.items())]
@@ -64,6 +103,14 @@ def slope(records, x, y):
         log_x, log_y = (np.log([r[name] for r in rows]) for name in (x, y))
         slopes.append(np.polyfit(log_x, log_y, 1)[0])
     return np.mean(slopes), np.std(slopes, ddof=1) / np.sqrt(len(slopes))
+
+
+def over_seeds(records):
+    """Mean over the seeds, with its standard error if there are several."""
+    values = [r["kl"] for r in records]
+    if len(values) < 2:
+        return f"{values[0]:.3f}" if values else ""
+    return f"{np.mean(values):.3f} ({np.std(values, ddof=1) / len(values) ** 0.5:.3f})"
 
 
 def table(header, rows, path):
