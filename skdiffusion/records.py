@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+# nats per row and column that count as too short or too long a training
+STILL_RISING = 0.01
+OVERFITTED = 0.1
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -58,14 +62,19 @@ class Record:
         check.
     max_iter : int
         Number of steps planned.
-    best_validation_score : float or None
-        Held-out mean log-density of the weights that are kept.
+    kept_scores : list of float
+        Likewise, of the weights that are kept so far.
     """
 
     max_iter: int
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
-    best_validation_score: float | None = None
+    kept_scores: list[float] = field(default_factory=list)
+
+    @property
+    def best_validation_score(self) -> float | None:
+        """Held-out mean log-density of the weights that are kept; None without any."""
+        return self.kept_scores[-1] if self.kept_scores else None
 
     def __str__(self) -> str:
         """The last check in one line."""
@@ -83,3 +92,25 @@ class Record:
         reason = "max_iter reached" if n_iter == self.max_iter else "no improvement"
         score = self.best_validation_score
         return f"stopped at step {n_iter} ({reason}): kept weights score {score:.4f}"
+
+    def complaint(self, n_columns: int) -> str | None:
+        """What was wrong with the training and what to do, or None."""
+        if not self.kept_scores:
+            return None
+        best = self.kept_scores[-1]
+        rise = best - self.kept_scores[3 * (len(self.kept_scores) - 1) // 4]
+        fall = best - self.validation_scores[-1]
+        if len(self.loss_curve) == self.max_iter and rise > STILL_RISING * n_columns:
+            return (
+                "the held-out log-likelihood was still rising at the end, by "
+                f"{rise:.2g} nats per row over the last quarter of max_iter="
+                f"{self.max_iter} steps. Raise max_iter."
+            )
+        if fall > OVERFITTED * n_columns:
+            return (
+                f"the held-out log-likelihood has fallen by {fall:.2g} nats per row from "
+                "its best: networks learn the rows by heart. The best weights are kept, "
+                "but more dropout or weight_decay, a smaller hidden_size or more rows "
+                "would gain more."
+            )
+        return None

@@ -9,9 +9,11 @@ always mean a better density.
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -300,7 +302,7 @@ class Trainer:
         """Record the mean over the members of their held-out log-densities."""
         kept = [m.best.mean_log_density(m.best.scores) for m in self.members]
         self.record.validation_scores.append(sum(current) / len(current))
-        self.record.best_validation_score = sum(kept) / len(kept)
+        self.record.kept_scores.append(sum(kept) / len(kept))
 
 
 def fit_networks(
@@ -315,7 +317,7 @@ def fit_networks(
     Each member of the ensemble holds out other rows, so that all rows are trained on by
     some. With fewer than `MIN_ROWS_TO_SPLIT` rows a held-out part would be too small to
     judge by, and unjudged networks overfit such tables: the untrained networks are
-    returned.
+    returned. A `ConvergenceWarning` says if training was too short or too long.
     """
     n_members = len(ensemble)
     if options.validation_fraction == 0:
@@ -329,7 +331,11 @@ def fit_networks(
         for networks, part in zip(ensemble, parts, strict=True)
     ]
     trainer = Trainer(members, options, generator)
-    return trainer.run(report), trainer.record
+    fitted, record = trainer.run(report), trainer.record
+    complaint = record.complaint(n_columns=rows.z.shape[1])
+    if complaint:
+        warnings.warn(complaint, ConvergenceWarning, stacklevel=4)
+    return fitted, record
 
 
 def split(

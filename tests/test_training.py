@@ -1,12 +1,16 @@
 import copy
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
+from skdiffusion import FactorizedDiffusionDensity
 from skdiffusion.graphs import factorize
 from skdiffusion.networks import initial_networks
+from skdiffusion.records import Record
 from skdiffusion.training import (
     Batches,
     BestStates,
@@ -302,6 +306,30 @@ def test_regularisation_falls_with_the_rows(n, table, generator):
         expected = {200: 0.1, 3200: 0.05}[n] if given is None else given
         assert member.networks[0].dropout == expected
         assert trainer.optimizer.param_groups[0]["weight_decay"] == expected
+
+
+@pytest.mark.parametrize(
+    ("kept", "last", "max_iter", "message"),
+    [
+        ([-9, -8, -7, -6.5], -6.5, 4, "rising.*0.5 nats.*max_iter=4.*Raise max_iter"),
+        ([-9, -8, -7, -6.5], -6.5, 9, None),
+        ([-9, -6.51, -6.51, -6.5], -6.5, 4, None),
+        ([-9, -6.5, -6.5, -6.5], -8.5, 4, "fallen by 2 nats.*dropout or weight_decay"),
+        ([-9, -6.5, -6.5, -6.5], -6.6, 4, None),
+        ([], None, 4, None),
+    ],
+)
+def test_too_short_and_too_long_training_is_named(kept, last, max_iter, message):
+    record = Record(max_iter, [0.5] * 4, [last], kept)
+    complaint = record.complaint(n_columns=2)
+    assert (complaint is None) if message is None else re.search(message, complaint)
+
+
+def test_too_short_training_warns_where_fit_is_called(table):
+    estimator = FactorizedDiffusionDensity(max_iter=100, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="Raise max_iter") as caught:
+        estimator.fit(table)
+    assert caught[0].filename == __file__
 
 
 def test_rows_come_equally_often(generator):
