@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from .flow import Path, log_density
-from .networks import JointNetwork, ScoreNetwork
+from .networks import ScoreNetwork
 from .process import noised, stratified_times, velocity_target
 from .records import Options, Record, Rows
 
@@ -26,7 +26,7 @@ MAX_AVERAGE_DECAY = 0.995
 WARM_UP_STEPS = 50
 DECAY_FROM = 0.6
 CHECK_EVERY = 50
-# steps between checks of joint blocks, as a multiple of what a check costs
+# steps between checks, as a multiple of what a check costs
 STEPS_PER_COST_OF_CHECK = 3
 GAIN_IN_STANDARD_ERRORS = 0.25
 VALIDATION_STEPS = 6
@@ -129,15 +129,13 @@ def average_of(networks: Sequence[ScoreNetwork]) -> AveragedModel:
 
 
 def steps_between_checks(networks, n_held_out: int, batch_size: int) -> int:
-    """50, or more where the checks of joint blocks would take over a quarter of the time.
+    """50, or more where checks would take over a quarter of the time.
 
     A check evaluates the networks 4 times for each step of the solver, with a derivative
     for each colour; a training step costs about three evaluations.
     """
-    colours = max(
-        (len(n.colours) for n in networks if isinstance(n, JointNetwork)), default=0
-    )
-    evaluations = 4 * VALIDATION_STEPS * (1 + colours) * n_held_out if colours else 0
+    n_colours = max(len(network.colours) for network in networks)
+    evaluations = 4 * VALIDATION_STEPS * (1 + n_colours) * n_held_out
     cost_in_steps = evaluations / (3 * batch_size)
     return CHECK_EVERY * max(
         1, math.ceil(STEPS_PER_COST_OF_CHECK * cost_in_steps / CHECK_EVERY)

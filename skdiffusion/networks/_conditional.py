@@ -193,12 +193,7 @@ class ConditionalNetwork(ScoreNetwork):
         z : Tensor of shape (n_samples, n_features)
             Standardised training rows.
         """
-        context, (r, _) = self.gather(z), self.to_own(z)
-        # the process ends at a standard normal, whose draws must stay inside
-        self.own_low.copy_(r.amin(0).clamp(max=-4.0))
-        self.own_high.copy_(r.amax(0).clamp(min=4.0))
-        self.context_low.copy_(context.amin(1, keepdim=True))
-        self.context_high.copy_(context.amax(1, keepdim=True))
+        self.keep_ranges(self.to_own(z)[0], self.gather(z))
         return self
 
     def select(self, columns) -> "ConditionalNetwork":

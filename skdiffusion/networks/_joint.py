@@ -250,12 +250,7 @@ class JointNetwork(ScoreNetwork):
         # flow spreads a column of scale sin(t_min) to the noise floor tan(t_min)
         self.location.copy_(torch.where(self.active > 0, 0.0, own[0]))
         self.scale.copy_(torch.where(self.active > 0, 1.0, math.sin(self.t_min)))
-        r, _ = self.to_own(z)
-        # the process ends at a standard normal, whose draws must stay inside
-        self.own_low.copy_(r.amin(0).clamp(max=-4.0))
-        self.own_high.copy_(r.amax(0).clamp(min=4.0))
-        self.context_low.copy_(context.amin(0))
-        self.context_high.copy_(context.amax(0))
+        self.keep_ranges(self.to_own(z)[0], context)
         return self
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:

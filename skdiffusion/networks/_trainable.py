@@ -107,6 +107,16 @@ class ScoreNetwork(Denoiser):
             total = torch.zeros_like(parameter.grad)
             parameter.grad = total.index_add_(0, like, parameter.grad)[like]
 
+    def keep_ranges(self, r: Tensor, context: Tensor) -> None:
+        """Remember ranges beyond which inputs level off; rows are the axis before last.
+
+        The process ends at a standard normal, whose draws must stay inside.
+        """
+        self.own_low.copy_(r.amin(-2).clamp(max=-4.0))
+        self.own_high.copy_(r.amax(-2).clamp(min=4.0))
+        self.context_low.copy_(context.amin(-2).view_as(self.context_low))
+        self.context_high.copy_(context.amax(-2).view_as(self.context_high))
+
     def to_state(self) -> dict:
         """Options and weights as plain numbers and numpy arrays."""
         arrays = {name: to_numpy(value) for name, value in self.state_dict().items()}
