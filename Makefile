@@ -14,7 +14,7 @@ help:
 	@echo "test-slow     run the tests marked slow"
 	@echo "lint, format  check or rewrite the style of the code"
 	@echo "check-oldest  run the scikit-learn contract with the oldest supported release"
-	@echo "benchmark     compare with scikit-learn's density estimators; writes a CSV file"
+	@echo "benchmark     compare with tuned peers; results to benchmarks/results, tables to docs"
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -49,7 +49,8 @@ check-oldest:
 	$(OLDEST)/bin/python -m pytest tests/test_sklearn_api.py -W ignore
 
 benchmark: $(READY)
-	$(BIN)/python benchmarks/compare.py --output benchmarks/compare.csv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[benchmarks]"
+	$(BIN)/python benchmarks/compare.py --output benchmarks/results/compare.csv
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist *.egg-info

@@ -1,197 +1,257 @@
-"""Compare density estimators side by side on known and on real tables.
+r"""Compare density estimators side by side on known and on real tables.
 
-    python benchmarks/compare.py --output benchmarks/compare.csv
-    python benchmarks/compare.py --tables nonlinear_chain my_table.csv --n-samples 2000
+    python benchmarks/compare.py --output results/compare.csv
+    python benchmarks/compare.py --output results/compare.csv \
+        --tables wine my_table.csv --n-samples 2000 --seeds 0 1 --estimators gmm diffusion
 
 Every estimator sees the same rows and is scored on the same fresh rows. For generators
-with known density the score is the Kullback-Leibler divergence to the truth (mean of the
-differences row by row), otherwise the held-out mean log-density. Each fit runs in a
-process of its own, so that its peak memory is its own. Rows already in the output file
-are not computed again: remove the file after a change of the code.
+with known density the scores are the Kullback-Leibler divergence and the total variation
+distance to the truth, otherwise the held-out mean log-density. Real tables with ties are
+taken raw and with uniform noise as wide as the resolution of each column with ties.
+Each fit runs in a process of its own, so that its peak memory is its own.
+
+What the output file holds already is not computed again, so a run may be interrupted and
+done in pieces; --redo computes it again, which is needed after a change of the code. At
+the end tables and figures of all results in the file are written to --report.
 """
 
 import argparse
-import csv
 import multiprocessing
 import resource
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 
+import estimators
 import numpy as np
-import sklearn.datasets
-from reporting import timed
-from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import GridSearchCV, train_test_split
-from sklearn.neighbors import KernelDensity
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+import tables
+import torch
+from reporting import REPORT, timed
+from store import KEY, Store, fingerprint
 
-from skdiffusion import FactorizedDiffusionDensity, KernelScoreDensity, datasets
-from skdiffusion.metrics import mean_log_density, paired_difference
-
-GENERATORS = {name.removeprefix("make_"): name for name in datasets.__all__}
-REAL = ("wine", "diabetes", "breast_cancer", "iris")
-N_FRESH = 4000
-FIELDS = [
-    "table",
-    "n_samples",
-    "n_fitted",
-    "n_features",
-    "seed",
-    "estimator",
-    "log_density",
-    "log_density_se",
-    "kl",
-    "kl_se",
-    "fit_seconds",
-    "score_rows_per_second",
-    "sample_rows_per_second",
-    "peak_memory_mib",
-]
+from skdiffusion.metrics import paired_difference, total_variation
 
 
-def tuned_kde():
-    """Kernel density estimate on standardised columns, bandwidth by cross-validation."""
-    grid = {"bandwidth": np.geomspace(0.05, 1.5, 20)}
-    search = GridSearchCV(KernelDensity(), grid, scoring=mean_log_density, cv=5)
-    return make_pipeline(StandardScaler(), search)
+@dataclass(frozen=True)
+class Job:
+    """One fit of one estimator to one table."""
+
+    source: str
+    variant: str
+    n_samples: int
+    seed: int
+    estimator: str
+
+    @property
+    def key(self):
+        """What the result goes by; files by their names alone."""
+        return (tables.name_of(self.source), *astuple(self)[1:])
 
 
-def tuned_mixture():
-    """Gaussian mixture on standardised columns; components by cross-validation."""
-    grid = {
-        "n_components": [1, 2, 3, 5, 8, 12, 20, 30],
-        "covariance_type": ["full", "diag"],
+def measure(job, flow_seconds):
+    """Fit, score and sample once: a row of the result, and arrays to be kept."""
+    table = tables.load(job.source, job.variant, job.n_samples, job.seed)
+    model = estimators.make(job.estimator, table.graph, job.seed, flow_seconds)
+    log_density, costs = used(model, table, job.seed)
+    row = dict(zip(KEY, job.key, strict=True)) | {
+        "n_columns": table.train.shape[1],
+        "n_fresh": len(table.fresh),
+        **mean_and_error("log_density", log_density),
+        **against_truth(table.truth, log_density),
+        **costs,
+        "chosen": chosen_by(model),
     }
-    mixture = GaussianMixture(reg_covar=1e-4, random_state=0)
-    search = GridSearchCV(mixture, grid, scoring=mean_log_density, cv=3)
-    return make_pipeline(StandardScaler(), search)
+    arrays = {"log_density": log_density, "fresh": fingerprint(table.fresh)}
+    return row, arrays | ({} if table.truth is None else {"truth": table.truth})
 
 
-def estimators(graph, seed):
-    """Functions that make the estimators to be compared on one table."""
-    made = {
-        "KernelDensity": tuned_kde,
-        "GaussianMixture": tuned_mixture,
-        "kernel scores": lambda: KernelScoreDensity(random_state=seed),
-        "diffusion": lambda: FactorizedDiffusionDensity(random_state=seed),
-    }
-    if graph is not None:
-        made["kernel scores, graph"] = lambda: KernelScoreDensity(
-            graph, random_state=seed
-        )
-        made["diffusion, graph"] = lambda: FactorizedDiffusionDensity(
-            graph, random_state=seed
-        )
-    return made
-
-
-def log_density_of(model, X):
-    """Log-density in the units of X, for estimators behind a scaler too."""
-    if not isinstance(model, Pipeline):
-        return model.score_samples(X)
-    scaler, search = model[0], model[-1].best_estimator_
-    return search.score_samples(scaler.transform(X)) - np.log(scaler.scale_).sum()
-
-
-def draw_from(model, n_samples):
-    """Sample from an estimator, behind a scaler or not."""
-    if not isinstance(model, Pipeline):
-        return model.sample(n_samples, random_state=0)
-    rows = model[-1].best_estimator_.sample(n_samples)
-    return model[0].inverse_transform(rows[0] if isinstance(rows, tuple) else rows)
-
-
-def load(table, n_samples, seed):
-    """Training rows, fresh rows, exact log-density of the fresh rows or None, graph."""
-    if table in GENERATORS:
-        make = getattr(datasets, GENERATORS[table])
-        train = make(n_samples, random_state=seed)
-        fresh = make(N_FRESH, random_state=10_000 + seed).data
-        return train.data, fresh, train.log_density(fresh), train.graph
-    if table in REAL:
-        X = getattr(sklearn.datasets, f"load_{table}")().data
-    else:
-        X = np.genfromtxt(table, delimiter=",", skip_header=1)
-    train, fresh = train_test_split(X, test_size=0.2, random_state=seed)
-    return train[:n_samples], fresh, None, None
-
-
-def measure(table, n_samples, seed, name):
-    """One row of the result: a fit of one estimator to one table."""
-    train, fresh, truth, graph = load(table, n_samples, seed)
-    model, fit_seconds = timed(estimators(graph, seed)[name]().fit, train)
-    log_density, score_seconds = timed(log_density_of, model, fresh)
-    _, sample_seconds = timed(draw_from, model, N_FRESH)
-    kl = None if truth is None else paired_difference(truth, log_density)
-    return {
-        "table": table,
-        "n_samples": n_samples,
-        "n_fitted": len(train),
-        "n_features": train.shape[1],
-        "seed": seed,
-        "estimator": name,
-        "log_density": round(log_density.mean(), 4),
-        "log_density_se": round(log_density.std() / len(fresh) ** 0.5, 4),
-        "kl": "" if kl is None else round(kl.mean, 4),
-        "kl_se": "" if kl is None else round(kl.standard_error, 4),
+def used(model, table, seed):
+    """Fit, score and sample: log-density of the fresh rows, and what it all cost."""
+    before = peak_memory()
+    _, fit_seconds = timed(model.fit, table.train)
+    log_density, score_seconds = timed(model.score_samples, table.fresh)
+    _, sample_seconds = timed(model.sample, tables.N_FRESH, random_state=seed)
+    return log_density, {
         "fit_seconds": round(fit_seconds, 2),
-        "score_rows_per_second": round(len(fresh) / score_seconds),
-        "sample_rows_per_second": round(N_FRESH / sample_seconds),
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "score_rows_per_second": round(len(table.fresh) / score_seconds),
+        "sample_rows_per_second": round(tables.N_FRESH / sample_seconds),
+        "peak_memory_mib": peak_memory(),
+        "added_memory_mib": peak_memory() - before,
+        "threads": torch.get_num_threads(),
     }
+
+
+def mean_and_error(name, values):
+    """Mean of values and its standard error, under a name."""
+    with np.errstate(invalid="ignore"):
+        error = np.std(values, ddof=1) / len(values) ** 0.5
+    return {name: round(np.mean(values), 5), f"{name}_se": round(error, 5)}
+
+
+def against_truth(truth, log_density):
+    """Divergence and total variation with standard errors, if the truth is known."""
+    if truth is None:
+        if np.isnan(log_density).any():
+            raise ValueError("the log-density of some fresh rows is NaN.")
+        return {}
+    kl = paired_difference(truth, log_density)
+    lost = -np.expm1(np.minimum(log_density - truth, 0))
+    found = {"kl": round(kl.mean, 5), "kl_se": round(kl.standard_error, 5)}
+    error = mean_and_error("tv", lost)["tv_se"]
+    return found | {"tv": round(total_variation(truth, log_density), 5), "tv_se": error}
+
+
+def chosen_by(model):
+    """Settings that a peer chose, or the length of our training."""
+    steps = getattr(model, "n_iter_", None)
+    return getattr(model, "chosen_", "" if steps is None else f"{steps} steps")
+
+
+def peak_memory():
+    """Largest resident memory of this process so far, in MiB (on Linux)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def in_own_process(*arguments):
     """Run `measure` in a fresh process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measure, arguments)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(measure, *arguments).result()
 
 
-def done_before(path):
-    """Keys of the rows that the output file already holds."""
-    if not path.exists():
-        return set()
-    with path.open() as file:
-        return {
-            (r["table"], int(r["n_samples"]), int(r["seed"]), r["estimator"])
-            for r in csv.DictReader(file)
-        }
+def jobs(options):
+    """All fits that were asked for."""
+    for source in options.tables:
+        for variant in tables.variants(source):
+            if variant not in options.variants:
+                continue
+            for n_samples in tables.sizes(source, options.n_samples):
+                chosen = taking_part(source, n_samples, options.estimators)
+                for seed in options.seeds:
+                    yield from (
+                        Job(source, variant, n_samples, seed, name) for name in chosen
+                    )
 
 
-def main():
-    """Parse the command line, measure, and write rows as they come."""
+def taking_part(source, n_samples, names):
+    """Estimators that can be fitted; those that need a graph only where there is one."""
+    n_columns, graph = tables.columns_and_graph(source)
+    chosen = []
+    for name in names:
+        entry = estimators.ESTIMATORS[name]
+        if entry.knows_graph and graph is None:
+            continue
+        reason = estimators.reason_to_skip(name, n_samples, n_columns)
+        if reason is None:
+            chosen.append(name)
+        else:
+            print(
+                f"{tables.name_of(source)}: left out {entry.title}: {reason}", flush=True
+            )
+    return chosen
+
+
+def run(options, store):
+    """Measure what is missing; returns the keys of fits that failed."""
+    done = set() if options.redo else store.done()
+    missing = (job for job in jobs(options) if job.key not in done)
+    return [job.key for job in missing if not kept(job, options.flow_seconds, store)]
+
+
+def kept(job, flow_seconds, store):
+    """Measure and keep the result; False if that failed.
+
+    A failure is printed and does not cost the results of the others.
+    """
+    print(*job.key, flush=True)
+    try:
+        row, arrays = in_own_process(job, flow_seconds)
+    except Exception as error:
+        print(f"  failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return False
+    store.add(row, **arrays)
+    shown = ("log_density", "kl", "tv", "fit_seconds", "chosen")
+    print(" ", *(f"{name} {row[name]}" for name in shown if name in row), flush=True)
+    return True
+
+
+def command_line():
+    """Parse the options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    known = [*GENERATORS, *REAL]
-    about = f"any of {', '.join(known)}, or CSV files with a header; default: all"
-    parser.add_argument("--tables", nargs="+", default=known, help=about)
-    about = "largest numbers of training rows; default: 2000"
-    parser.add_argument("--n-samples", nargs="+", type=int, default=[2000], help=about)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
-    about = "CSV file to be continued; default: compare.csv"
-    parser.add_argument("--output", type=Path, default=Path("compare.csv"), help=about)
+    known = [*tables.GENERATORS, *tables.BUNDLED]
+    add_choices(parser, known, list(estimators.ESTIMATORS))
+    add = parser.add_argument
+    about = "CSV file to be continued; log-densities go to a folder beside it"
+    add("--output", type=Path, default=Path("compare.csv"), help=about)
+    add("--report", type=Path, default=REPORT, help="folder; default: docs/benchmarks")
+    add("--redo", action="store_true", help="compute again what the file holds already")
     options = parser.parse_args()
-    unknown = [t for t in options.tables if t not in known and not Path(t).exists()]
+    check_tables(parser, options.tables, known)
+    return options
+
+
+def add_choices(parser, known, names):
+    """Add the options that say what is to be compared."""
+    about = (
+        f"any of {', '.join(known)}, or CSV (with a header) or npz files; default: all"
+    )
+    add = partial(parser.add_argument, nargs="+")
+    add("--tables", default=known, metavar="TABLE", help=about)
+    about = "largest numbers of training rows; default: 500 2000 8000"
+    add("--n-samples", type=int, default=[500, 2000, 8000], metavar="N", help=about)
+    add("--seeds", type=int, default=[0, 1, 2], metavar="SEED", help="default: 0 1 2")
+    add("--estimators", default=names, choices=names, help="default: all")
+    about = "of real tables with ties; default: both"
+    kinds = tables.VARIANTS
+    add("--variants", default=kinds, choices=kinds, help=about)
+    about = "wall-clock limit of the training of a flow; default: 120"
+    parser.add_argument("--flow-seconds", type=float, default=120.0, help=about)
+
+
+def check_tables(parser, sources, known):
+    """Refuse tables that are not there, or would go by the same name."""
+    unknown = [s for s in sources if s not in known and not Path(s).is_file()]
     if unknown:
-        parser.error(f"unknown tables {unknown}; choose from {known}, or name CSV files")
-    done = done_before(options.output)
-    with options.output.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if file.tell() == 0:
-            writer.writeheader()
-        for table in options.tables:
-            has_graph = table in GENERATORS
-            for n_samples in options.n_samples:
-                for seed in options.seeds:
-                    for name in estimators({} if has_graph else None, seed):
-                        key = (table, n_samples, seed, name)
-                        if key in done:
-                            continue
-                        row = in_own_process(*key)
-                        writer.writerow(row)
-                        file.flush()
-                        print(*row.values(), sep="\t", flush=True)
+        parser.error(f"unknown tables {unknown}; choose from {known}, or name files")
+    names = [tables.name_of(source) for source in sources]
+    clashes = [s for s in sources if s not in known and tables.name_of(s) in known]
+    if clashes or len(set(names)) < len(names):
+        parser.error(f"tables must differ in their names, got {names}")
+    for source in sources:
+        if source not in tables.GENERATORS:
+            check_rows(parser, source)
+
+
+def check_rows(parser, source):
+    """Refuse a real table that cannot be read; say which columns are left out."""
+    try:
+        X, _ = tables.read_all(source)
+    except ValueError as error:
+        parser.error(str(error))
+    dropped = tables.constant_columns(X).tolist()
+    if dropped:
+        print(f"{tables.name_of(source)}: left out the constant columns {dropped}")
+
+
+def main():
+    """Measure what was asked for and is missing, then report all results."""
+    options = command_line()
+    store = Store(options.output)
+    store.path.parent.mkdir(parents=True, exist_ok=True)
+    failed = run(options, store)
+    # imported late: the processes of the fits import this module, but draw nothing
+    from render import render
+
+    render(store, options.report)
+    print(f"report in {options.report}")
+    if failed:
+        sys.exit(
+            f"{len(failed)} fits failed; they are tried again at the next call:\n{failed}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""What the benchmarks share: a clock and a table."""
+"""What the benchmarks share: a clock, a table and a place for reports."""
 
 import time
+from pathlib import Path
+
+REPORT = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 
 def timed(function, *arguments, **keywords):
