@@ -23,7 +23,7 @@ from .margins import Standardization
 from .metrics import mean_log_density
 from .process import stopping_time
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONSTANT_COLUMNS = (
     "columns {} are constant; their density is normal around the constant with standard "
     "deviation {}, in the units of the data."
@@ -323,10 +323,11 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
 
     def __setstate__(self, state):
         version = state.get("format_version_", FORMAT_VERSION)
-        if version > FORMAT_VERSION:
+        if version != FORMAT_VERSION:
+            advice = "upgrade skdiffusion" if version > FORMAT_VERSION else "fit it again"
             raise ValueError(
                 f"this {type(self).__name__} was saved with model format {version}, but "
-                f"this release reads formats up to {FORMAT_VERSION}; upgrade skdiffusion."
+                f"this release reads format {FORMAT_VERSION}; {advice}."
             )
         # parameters that a later release added have their defaults
         added = {k: v for k, v in self._defaults().items() if k not in state}

@@ -7,7 +7,7 @@ import torch
 from ._base import BaseDiffusionDensity
 from ._torch import TRAINING_DTYPE, make_generator, resolve_device, to_tensor
 from ._validation import check_boolean, check_choice, check_integer, check_real
-from .defaults import default_batch_size, default_n_networks
+from .defaults import default_batch_size, default_max_iter, default_n_networks
 from .graphs import factorize
 from .margins import InverseSinh
 from .networks import average, from_state, initial_ensemble
@@ -16,8 +16,9 @@ from .records import Options, Record, Rows
 from .training import fit_networks
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-COUNTS = ("hidden_size", "n_layers", "n_rounds", "max_iter", "n_iter_no_change")
-COUNTS_OR_NONE = ("n_networks", "batch_size")
+FOLLOW_ROWS = {"batch_size": default_batch_size, "max_iter": default_max_iter}
+COUNTS = ("hidden_size", "n_layers", "n_rounds", "n_iter_no_change")
+COUNTS_OR_NONE = ("n_networks", *FOLLOW_ROWS)
 DIFFUSIONS = ("auto", "conditional", "joint")
 
 
@@ -67,12 +68,11 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         is refused. None sets no limit. It does not apply to ``graph=None``.
     n_networks : int or None, default=None
         Number of networks of every column or joint block whose velocities are averaged.
-        Each holds out other rows, so that every row is learned from. The cost of `fit`,
-        `score_samples` and `sample` grows in proportion. None is 2 up to 4000 rows, if
-        there are no joint blocks, and 1 otherwise.
+        They hold out different rows. The cost of fit, scores and samples grows in
+        proportion. None is 2 up to 4000 rows without joint blocks, and 1 otherwise.
     hidden_size : int, default=64
-        Width of the network of one column. In a joint block columns have states of half
-        that size, and networks of factors of k columns have layers of k quarters of it.
+        Width of the network of one column. In a joint block states have half that size,
+        and layers of factors of k columns k quarters of it.
     n_layers : int, default=2
         Number of residual blocks of two layers each, in conditional networks.
     n_rounds : int, default=4
@@ -80,29 +80,28 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         so many edges; columns farther apart share a derivative in the exact divergence,
         whose cost is the number of colours of the graph (5 on a chain with 4 rounds).
     dropout : float or None, default=None
-        Share of hidden units dropped in training, in [0, 1). None is 0.3 for joint
-        networks and, for conditional ones, 0.1 up to 1600 rows trained on and 160 divided
-        by their number beyond (rows of alike columns count for each).
+        Share of hidden units dropped in training, in [0, 1), to the nearest 1/256. None
+        is 0.3 for joint networks and, with n rows trained on, 160 / n and at most 0.2 for
+        conditional ones (rows of alike columns count for each).
     noise_floor : float, default=0.03
         Standard deviation of the normal noise left in the density, relative to the
         scale of a column given its context. Smaller values resolve finer detail and
         cost accuracy elsewhere.
     n_steps : int, default=12
-        Number of steps of the fourth-order solver of the probability flow, in
-        `score_samples` and `sample`; may be changed after fit.
+        Steps of the solver in `score_samples` and `sample`; may be changed after fit.
         :func:`skdiffusion.metrics.integration_error` measures the error on your rows.
     learning_rate_init : float, default=0.005
         Peak learning rate of AdamW. It rises over the first 50 steps and falls to zero
         over the last 40 percent of `max_iter`.
     weight_decay : float or None, default=None
-        Weight decay of AdamW. None is, with n rows trained on, 160 / n and at most 0.1
-        for conditional networks, 320 / n and at most 0.5 for joint ones.
+        Weight decay of AdamW. None is likewise 160 / n and at most 0.1 for conditional
+        networks, 320 / n and at most 0.5 for joint ones.
     batch_size : int or None, default=None
         Rows for one step of each network; None is 512 up to 4000 rows and 1024 beyond. At
         most four times the number of
         training rows.
-    max_iter : int, default=2000
-        Largest number of optimisation steps.
+    max_iter : int or None, default=None
+        Largest number of steps; None is 2000 up to 4000 rows and 4000 beyond.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
@@ -114,7 +113,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         quarter of all.
     n_iter_no_change : int, default=16
         Number of checks without improvement of any column after which training stops, one
-        every 50 steps, or fewer where checks of joint blocks are dear.
+        every 50 steps, or fewer where checks would be dear.
     tol : float, default=1e-4
         Least improvement of a column's held-out log-likelihood that counts, in nats per
         row. It must also exceed a quarter of its standard error.
@@ -145,7 +144,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         of the model where training starts.
     validation_scores_ : list of float
         Held-out mean log-density of the current weights in nats per row in data units,
-        before training and at every check; empty without held-out rows.
+        before training and at every check (mean over the networks, each on rows that it
+        has not seen); empty without held-out rows.
     best_validation_score_ : float or None
         Held-out mean log-density of the weights that were kept.
     n_iter_ : int
@@ -225,7 +225,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         learning_rate_init=5e-3,
         weight_decay=None,
         batch_size=None,
-        max_iter=2000,
+        max_iter=None,
         early_stopping=True,
         validation_fraction=0.2,
         n_iter_no_change=16,
@@ -364,8 +364,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
 
     def _options(self, n_rows: int) -> Options:
         given = {field.name: getattr(self, field.name) for field in fields(Options)}
-        if given["batch_size"] is None:
-            given["batch_size"] = default_batch_size(n_rows)
+        for name, suited in FOLLOW_ROWS.items():
+            given[name] = suited(n_rows) if given[name] is None else given[name]
         if not self.early_stopping:
             given["validation_fraction"] = 0
         return Options(**given)

@@ -146,7 +146,8 @@ class InverseSinh(Standardization):
     def pull_back_gradient(self, X: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         u = (X - self.location) / self.width
         straight = super().pull_back_gradient(X, gradient)
-        return straight / np.hypot(1, u) - u / (1 + u**2) / self.width
+        slope = 1 / np.hypot(1, u)
+        return slope * (straight - u * slope / self.width)
 
 
 def _bend(X: np.ndarray, location, width) -> np.ndarray:

@@ -7,6 +7,8 @@ from torch import Tensor
 # nats per row and column that count as too short or too long a training
 STILL_RISING = 0.01
 OVERFITTED = 0.1
+# with fewer, the last quarter of the checks is no quarter of the training
+CHECKS_TO_JUDGE_BY = 5
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Record:
 
     def complaint(self, n_columns: int) -> str | None:
         """What was wrong with the training and what to do, or None."""
-        if not self.kept_scores:
+        if len(self.kept_scores) < CHECKS_TO_JUDGE_BY:
             return None
         best = self.kept_scores[-1]
         rise = best - self.kept_scores[3 * (len(self.kept_scores) - 1) // 4]

@@ -339,15 +339,14 @@ def fit_networks(
 def split(
     rows: Rows, fraction: float, generator: torch.Generator, n_parts: int = 1
 ) -> list[tuple[Rows, Rows]]:
-    """Random pairs of a training part and a held-out part; no row is held out twice.
+    """Random pairs of a training part and a held-out part.
 
     Of few rows at least a quarter or 50 are held out: a smaller part cannot tell
-    progress from chance.
+    progress from chance. Rows are held out in turn, so none twice before all were once.
     """
     n = len(rows)
     least = min(MIN_HELD_OUT_ROWS, int(MAX_HELD_OUT_SHARE * n))
-    most = min(MAX_HELD_OUT_ROWS, n - 1, n // n_parts)
-    n_held_out = min(max(round(fraction * n), least), most)
+    n_held_out = min(max(round(fraction * n), least), MAX_HELD_OUT_ROWS, n - 1)
     order = torch.randperm(n, generator=generator, device=rows.z.device)
     turned = [order.roll(-i * n_held_out) for i in range(n_parts)]
     return [(rows.take(o[n_held_out:]), rows.take(o[:n_held_out])) for o in turned]

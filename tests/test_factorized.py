@@ -20,6 +20,11 @@ from skdiffusion.datasets import (
     make_nonlinear_chain,
     make_separated_mixture,
 )
+from skdiffusion.defaults import (
+    default_batch_size,
+    default_max_iter,
+    default_n_networks,
+)
 from skdiffusion.metrics import integration_error, paired_difference
 
 QUICK = {"max_iter": 300, "hidden_size": 32, "random_state": 0, "n_networks": 1}
@@ -197,7 +202,7 @@ def test_single_precision_costs_little(fitted, chain):
     difference = fitted.score_samples(X) - precise.score_samples(X)
     assert np.abs(difference[: len(chain.data)]).max() < 1e-4
     np.testing.assert_allclose(
-        fitted.score_samples(X), precise.score_samples(X), rtol=1e-4
+        fitted.score_samples(X), precise.score_samples(X), rtol=1e-4, atol=1e-5
     )
     samples, others = (e.sample(200, random_state=0) for e in (fitted, precise))
     np.testing.assert_allclose(samples, others, atol=1e-4)
@@ -542,3 +547,58 @@ def test_integer_labels_are_refused_because_nodes_are_positions(chain):
 
 def test_kept_weights_score_at_least_as_well_as_the_start(fitted):
     assert fitted.best_validation_score_ >= fitted.validation_scores_[0]
+
+
+def test_score_is_that_of_the_average_of_different_networks(chain):
+    """Catches one member that stands for all, and members that start or end equal."""
+    options = QUICK | {"n_networks": 2, "max_iter": 60}
+    both = FactorizedDiffusionDensity(chain.graph, **options).fit(chain.data)
+    first, second = ([s["arrays"] for s in m] for m in both.model_["ensemble"])
+    assert not np.array_equal(first[0]["w_inner"], second[0]["w_inner"])
+    mean = copy.deepcopy(both)
+    # the last layer is linear, so an average of equal networks but for it is their mean
+    ensemble = copy.deepcopy(both.model_["ensemble"])
+    ensemble[1] = copy.deepcopy(ensemble[0])
+    for name in ("w_out", "b_out"):
+        ensemble[1][0]["arrays"][name] = np.zeros_like(first[0][name])
+    mean.model_, mean._cache = {"ensemble": ensemble}, None
+    halved = copy.deepcopy(ensemble[:1])
+    for name in ("w_out", "b_out"):
+        halved[0][0]["arrays"][name] = first[0][name] / 2
+    half = copy.deepcopy(both)
+    half.model_, half._cache = {"ensemble": halved}, None
+    X = chain.data[:20]
+    np.testing.assert_allclose(mean.score_samples(X), half.score_samples(X), atol=1e-4)
+
+
+def test_estimator_bends_heavy_tails():
+    X = make_heavy_tails(200, 1, df=2, random_state=0).data
+    density = FactorizedDiffusionDensity(**QUICK).set_params(max_iter=2).fit(X)
+    assert np.isfinite(density.margins_.width).all()
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "expected"), [(4000, (2, 512, 2000)), (4001, (1, 1024, 4000))]
+)
+def test_defaults_follow_the_rows(n_rows, expected):
+    rules = default_batch_size, default_max_iter
+    found = default_n_networks(n_rows, False), *(rule(n_rows) for rule in rules)
+    assert found == expected
+    assert default_n_networks(n_rows, True) == 1
+
+
+def test_warm_start_refuses_another_number_of_networks(chain):
+    options = QUICK | {"max_iter": 2, "warm_start": True}
+    density = FactorizedDiffusionDensity(**options).fit(chain.data)
+    with pytest.raises(ValueError, match="n_networks changed"):
+        density.set_params(n_networks=2).fit(chain.data)
+    density.set_params(n_networks=None).fit(chain.data)
+    assert len(density.model_["ensemble"]) == 1
+
+
+def test_model_of_another_format_says_what_to_do(fitted):
+    state = fitted.__getstate__()
+    for version, advice in ((1, "fit it again"), (99, "upgrade skdiffusion")):
+        loaded = FactorizedDiffusionDensity.__new__(FactorizedDiffusionDensity)
+        with pytest.raises(ValueError, match=f"format {version}.*{advice}"):
+            loaded.__setstate__(state | {"format_version_": version})

@@ -266,15 +266,16 @@ def test_split_is_disjoint_and_complete(generator):
     assert torch.equal(kept.log_derivative, kept.z[:, 0])
 
 
-@pytest.mark.parametrize(("n_parts", "size"), [(2, 60), (4, 50)])
-def test_no_row_is_held_out_by_two_members(n_parts, size, generator):
-    """With many members less is held out, so that every row is learned from."""
+@pytest.mark.parametrize(("n_parts", "expected"), [(2, 120), (3, 180), (5, 200)])
+def test_rows_are_held_out_in_turn(n_parts, expected, generator):
+    """No row twice before all were once; many members do not judge by fewer rows."""
     z = torch.arange(200.0).unsqueeze(1)
     rows = Rows(z, torch.ones(200), z[:, 0])
     parts = split(rows, 0.3, generator, n_parts)
     held_out = torch.cat([part.z for _, part in parts]).flatten()
-    assert len(held_out.unique()) == n_parts * size
+    assert len(held_out.unique()) == expected
     for kept, part in parts:
+        assert len(part.z) == 60
         assert torch.equal(torch.cat([kept.z, part.z]).sort(0).values, z)
 
 
@@ -303,19 +304,25 @@ def test_regularisation_falls_with_the_rows(n, table, generator):
         options = replace(OPTIONS, dropout=given, weight_decay=given)
         member = Member(make_networks(table), rows, None, options)
         trainer = Trainer([member], options, generator)
-        expected = {200: 0.1, 3200: 0.05}[n] if given is None else given
-        assert member.networks[0].dropout == expected
-        assert trainer.optimizer.param_groups[0]["weight_decay"] == expected
+        dropout = {200: 0.2, 3200: 0.05}[n] if given is None else given
+        decay = {200: 0.1, 3200: 0.05}[n] if given is None else given
+        assert member.networks[0].dropout == dropout
+        assert trainer.optimizer.param_groups[0]["weight_decay"] == decay
 
 
 @pytest.mark.parametrize(
     ("kept", "last", "max_iter", "message"),
     [
-        ([-9, -8, -7, -6.5], -6.5, 4, "rising.*0.5 nats.*max_iter=4.*Raise max_iter"),
-        ([-9, -8, -7, -6.5], -6.5, 9, None),
-        ([-9, -6.51, -6.51, -6.5], -6.5, 4, None),
-        ([-9, -6.5, -6.5, -6.5], -8.5, 4, "fallen by 2 nats.*dropout or weight_decay"),
-        ([-9, -6.5, -6.5, -6.5], -6.6, 4, None),
+        ([-9, -9, -8, -7, -6.5], -6.5, 4, "rising.*0.5 nats.*max_iter=4.*Raise max_iter"),
+        ([-9, -9, -8, -7, -6.5], -6.5, 9, None),
+        ([-9, -9, -6.51, -6.51, -6.5], -6.5, 4, None),
+        (
+            [-9, -9, -6.5, -6.5, -6.5],
+            -8.5,
+            4,
+            "fallen by 2 nats.*dropout or weight_decay",
+        ),
+        ([-9, -9, -6.5, -6.5, -6.5], -6.6, 4, None),
         ([], None, 4, None),
     ],
 )
@@ -325,8 +332,17 @@ def test_too_short_and_too_long_training_is_named(kept, last, max_iter, message)
     assert (complaint is None) if message is None else re.search(message, complaint)
 
 
+def test_thresholds_of_complaints_are_per_column():
+    record = Record(8, [0.5] * 8, [-9.0] * 7 + [-6.5], [-9.0] * 5 + [-6.53, -6.5, -6.5])
+    assert "rising" in record.complaint(n_columns=2)
+    assert record.complaint(n_columns=4) is None
+    fallen = Record(9, [0.5] * 8, [-9.0] * 7 + [-6.8], record.kept_scores)
+    assert "fallen" in fallen.complaint(n_columns=2)
+    assert fallen.complaint(n_columns=4) is None
+
+
 def test_too_short_training_warns_where_fit_is_called(table):
-    estimator = FactorizedDiffusionDensity(max_iter=100, random_state=0)
+    estimator = FactorizedDiffusionDensity(max_iter=250, random_state=0)
     with pytest.warns(ConvergenceWarning, match="Raise max_iter") as caught:
         estimator.fit(table)
     assert caught[0].filename == __file__

@@ -14,9 +14,7 @@ NETWORKS = {network.__name__: network for network in (ConditionalNetwork, JointN
 
 def from_state(state: dict) -> ScoreNetwork:
     """Network of any kind from the result of its `to_state`."""
-    # the first release had one kind and did not name it
-    name = state.get("network", ConditionalNetwork.__name__)
-    return NETWORKS[name].from_state(state)
+    return NETWORKS[state["network"]].from_state(state)
 
 
 __all__ = [

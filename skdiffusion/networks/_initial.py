@@ -63,10 +63,11 @@ def initial_networks(
     return networks
 
 
-def initial_ensemble(n_members: int, *args, **sizes) -> list[list[ScoreNetwork]]:
+def initial_ensemble(
+    n_members: int, factorization, Z, weight, generator, **sizes
+) -> list[list[ScoreNetwork]]:
     """Members that are made as by `initial_networks` and differ in their weights."""
-    first = initial_networks(*args, **sizes)
-    generator = args[-1]
+    first = initial_networks(factorization, Z, weight, generator, **sizes)
     others = [copy.deepcopy(first) for _ in range(n_members - 1)]
     return [first] + [[n.initialize(generator) for n in member] for member in others]
 
@@ -107,7 +108,7 @@ def _warn_if_dear(network: JointNetwork) -> None:
             f"derivatives for one divergence, so its log-densities cost {1 + n_colours} "
             "evaluations of the network. Fewer n_rounds, fewer edges or "
             "diffusion='conditional' cost less.",
-            stacklevel=7,
+            stacklevel=8,
         )
 
 

@@ -52,6 +52,11 @@ class ScoreNetwork(Denoiser):
         kept = _random_bytes(hidden, self.noise) >= n_dropped
         return hidden * kept * (256 / (256 - n_dropped))
 
+    @staticmethod
+    def copies(kinds: Sequence[int]) -> float:
+        """Columns of a kind on average: how often a row counts for the weights."""
+        return len(kinds) / len(set(kinds))
+
     def default_dropout(self, n_rows: int) -> float:
         """Dropout that suits the network and so many rows, if none is asked for."""
         raise NotImplementedError
@@ -127,10 +132,6 @@ class ScoreNetwork(Denoiser):
         """Network from the result of `to_state`."""
         options = {k: v for k, v in state.items() if k not in ("network", "arrays")}
         network = cls(**options)
-        # arrays that a later release added keep their defaults
-        arrays = {k: to_numpy(v) for k, v in network.state_dict().items()}
-        arrays |= state["arrays"]
-        network.load_state_dict(
-            {k: torch.tensor(np.asarray(a)) for k, a in arrays.items()}
-        )
+        arrays = {k: torch.tensor(np.asarray(a)) for k, a in state["arrays"].items()}
+        network.load_state_dict(arrays)
         return network
