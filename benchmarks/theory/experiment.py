@@ -90,7 +90,7 @@ def curve(records, x, y):
     """Values of x in order, and means and standard errors of y over the seeds."""
     xs = sorted({r[x] for r in records})
     ys = [[r[y] for r in records if r[x] == value] for value in xs]
-    error = [np.std(v, ddof=1) / np.sqrt(len(v)) for v in ys]
+    error = [np.std(v, ddof=1) / np.sqrt(len(v)) if v[1:] else np.nan for v in ys]
     return np.array(xs), np.array([np.mean(v) for v in ys]), np.array(error)
 
 

@@ -12,7 +12,7 @@ import itertools
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
-from experiment import arguments, over_seeds, run_missing, select, table
+from experiment import arguments, curve, over_seeds, run_missing, select, table
 from scipy.special import logsumexp
 
 from skdiffusion import FactorizedDiffusionDensity
@@ -25,18 +25,17 @@ GRAPHS = {
     "middle edge deleted": nx.Graph([(0, 1), (2, 3)]),
     "two edges added": nx.Graph([(0, 1), (1, 2), (2, 3), (0, 2), (1, 3)]),
 }
-FIELDS = ["graph", "n_samples", "diffusion", "seed", "kl", "error"]
+FIELDS = ["graph", "n_samples", "seed", "kl", "error"]
 SIZES = [500, 2000, 8000]
-SETTINGS = list(itertools.product(GRAPHS, SIZES, ["conditional", "joint"]))
+SETTINGS = list(itertools.product(GRAPHS, SIZES))
 
 
-def measure(graph, n_samples, diffusion, seed):
+def measure(graph, n_samples, seed):
     """Divergence of one fit, and the standard error of its estimate."""
     train = make_nonlinear_chain(n_samples, N_COLUMNS, random_state=seed)
     fresh = make_nonlinear_chain(N_FRESH, N_COLUMNS, random_state=10_000 + seed).data
-    density = FactorizedDiffusionDensity(
-        GRAPHS[graph], diffusion=diffusion, random_state=seed
-    ).fit(train.data)
+    density = FactorizedDiffusionDensity(GRAPHS[graph], random_state=seed)
+    density.fit(train.data)
     kl = paired_difference(train.log_density(fresh), density.score_samples(fresh))
     return kl.mean, kl.standard_error
 
@@ -65,31 +64,20 @@ def main():
     path = options.output / "wrong_graph.csv"
     records = run_missing(path, FIELDS, SETTINGS, options.n_seeds, measure)
     floor, error = mutual_information()
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
-    for ax, diffusion in zip(axes, ("conditional", "joint"), strict=True):
-        for graph in GRAPHS:
-            chosen = select(records, graph=graph, diffusion=diffusion)
-            sizes = sorted({r["n_samples"] for r in chosen})
-            means = [
-                np.mean([r["kl"] for r in select(chosen, n_samples=n)]) for n in sizes
-            ]
-            ax.loglog(sizes, means, "o-", label=graph)
-        ax.axhline(floor, color="0.5", linestyle="--", label="information of the edge")
-        ax.set(xlabel="rows", title=f"{diffusion} diffusion")
-    axes[0].set_ylabel("divergence from the truth (nats)")
-    axes[1].legend(frameon=False)
+    figure, ax = plt.subplots(figsize=(5, 3.6))
+    for graph in GRAPHS:
+        _, means, _ = curve(select(records, graph=graph), "n_samples", "kl")
+        ax.loglog(SIZES, means, "o-", label=graph)
+    ax.axhline(floor, color="0.5", linestyle="--", label="information of the edge")
+    ax.set(xlabel="rows", ylabel="divergence from the truth (nats)")
+    ax.legend(frameon=False)
     figure.tight_layout()
     figure.savefig(options.output / "wrong_graph.png", dpi=150)
     rows = [
-        [diffusion, graph]
-        + [
-            over_seeds(select(records, graph=graph, n_samples=n, diffusion=diffusion))
-            for n in SIZES
-        ]
-        for diffusion in ("conditional", "joint")
+        [graph, *(over_seeds(select(records, graph=graph, n_samples=n)) for n in SIZES)]
         for graph in GRAPHS
     ]
-    header = ["diffusion", "graph", *(f"n = {n}" for n in SIZES)]
+    header = ["graph", *(f"n = {n}" for n in SIZES)]
     table(header, rows, options.output / "wrong_graph.md")
     print(f"mutual information of the deleted edge: {floor:.3f} ({error:.3f})")
 
