@@ -7,7 +7,7 @@ import torch
 from ._base import BaseDiffusionDensity
 from ._torch import TRAINING_DTYPE, make_generator, resolve_device, to_tensor
 from ._validation import check_boolean, check_choice, check_integer, check_real
-from .defaults import default_batch_size, default_max_iter, default_n_networks
+from .defaults import FOLLOW_ROWS
 from .graphs import factorize
 from .margins import InverseSinh
 from .networks import average, from_state, initial_ensemble
@@ -16,9 +16,7 @@ from .records import Options, Record, Rows
 from .training import fit_networks
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-FOLLOW_ROWS = {"batch_size": default_batch_size, "max_iter": default_max_iter}
 COUNTS = ("hidden_size", "n_layers", "n_rounds", "n_iter_no_change")
-COUNTS_OR_NONE = ("n_networks", *FOLLOW_ROWS)
 DIFFUSIONS = ("auto", "conditional", "joint")
 
 
@@ -101,7 +99,8 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         most four times the number of
         training rows.
     max_iter : int or None, default=None
-        Largest number of steps; None is 2000 up to 4000 rows and 4000 beyond.
+        Largest number of steps; None is 2000 up to 4000 rows or with joint blocks, and
+        4000 beyond.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
@@ -265,7 +264,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         check_choice("diffusion", self.diffusion, DIFFUSIONS)
         if not isinstance(self.share_weights, str):
             check_boolean("share_weights", self.share_weights, "or an attribute's name")
-        for name in COUNTS + COUNTS_OR_NONE:
+        for name in (*COUNTS, *FOLLOW_ROWS):
             if name in COUNTS or getattr(self, name) is not None:
                 check_integer(name, getattr(self, name), low=1)
         if not isinstance(self.verbose, bool):
@@ -335,7 +334,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         rows = Rows(*(to_tensor(a, dtype=TRAINING_DTYPE, device=device) for a in arrays))
         ensemble = self._initial_ensemble(Z, weight, factorization, initial)
         ensemble = [[network.to(rows.z) for network in member] for member in ensemble]
-        options = self._options(len(rows))
+        options = self._options(len(rows), factorization)
         ensemble, record = fit_networks(ensemble, rows, options, training, self._report)
         if self.verbose:
             print(record.summary())  # noqa: T201
@@ -345,7 +344,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         if self._continues():
             return self._build_ensemble()
         return initial_ensemble(
-            self._n_networks(len(Z), factorization),
+            self._given_or_suited("n_networks", len(Z), factorization),
             factorization,
             Z,
             weight,
@@ -356,16 +355,16 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
             n_rounds=self.n_rounds,
         )
 
-    def _n_networks(self, n_rows: int, factorization) -> int:
-        if self.n_networks is not None:
-            return self.n_networks
+    def _given_or_suited(self, name: str, n_rows: int, factorization) -> int:
+        if getattr(self, name) is not None:
+            return getattr(self, name)
         joint = any(block.engine == "joint" for block in factorization.blocks)
-        return default_n_networks(n_rows, joint)
+        return FOLLOW_ROWS[name](n_rows, joint)
 
-    def _options(self, n_rows: int) -> Options:
+    def _options(self, *table) -> Options:
         given = {field.name: getattr(self, field.name) for field in fields(Options)}
-        for name, suited in FOLLOW_ROWS.items():
-            given[name] = suited(n_rows) if given[name] is None else given[name]
+        for name in given.keys() & FOLLOW_ROWS:
+            given[name] = self._given_or_suited(name, *table)
         if not self.early_stopping:
             given["validation_fraction"] = 0
         return Options(**given)

@@ -20,11 +20,7 @@ from skdiffusion.datasets import (
     make_nonlinear_chain,
     make_separated_mixture,
 )
-from skdiffusion.defaults import (
-    default_batch_size,
-    default_max_iter,
-    default_n_networks,
-)
+from skdiffusion.defaults import FOLLOW_ROWS
 from skdiffusion.metrics import integration_error, paired_difference
 
 QUICK = {"max_iter": 300, "hidden_size": 32, "random_state": 0, "n_networks": 1}
@@ -581,10 +577,9 @@ def test_estimator_bends_heavy_tails():
     ("n_rows", "expected"), [(4000, (2, 512, 2000)), (4001, (1, 1024, 4000))]
 )
 def test_defaults_follow_the_rows(n_rows, expected):
-    rules = default_batch_size, default_max_iter
-    found = default_n_networks(n_rows, False), *(rule(n_rows) for rule in rules)
-    assert found == expected
-    assert default_n_networks(n_rows, True) == 1
+    assert tuple(rule(n_rows, False) for rule in FOLLOW_ROWS.values()) == expected
+    with_joint = tuple(rule(n_rows, True) for rule in FOLLOW_ROWS.values())
+    assert with_joint == (1, expected[1], 2000)
 
 
 def test_warm_start_refuses_another_number_of_networks(chain):
