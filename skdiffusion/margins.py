@@ -16,6 +16,8 @@ MIN_GAIN = 0.1
 # without values so many standard deviations from the mean a column has groups, no tails;
 # a bend would squeeze those far from its location
 TAIL = 4.0
+# keeps the logarithm finite where columns determine each other
+RIDGE = 1e-4
 # where bends are tried: quantiles, and widths in multiples of the middle 80 percent
 LOCATIONS = (0.1, 0.25, 0.5, 0.75, 0.9)
 WIDTHS = (0.1, 0.2, 0.4, 0.8)
@@ -87,8 +89,9 @@ class InverseSinh(Standardization):
 
     is linear near l and logarithmic from about w on, on both sides, and maps the line
     onto the line; normal z are Johnson's SU distribution of x [1]_. An infinite width w
-    leaves a column straight. A column is bent if that raises the log-likelihood of a
-    normal distribution by more than `MIN_GAIN` nats per row; l and w are the best of a
+    leaves a column straight. A column is bent if that raises the log-likelihood both of a
+    normal distribution of it and of a joint one of all columns, whose linear relations a
+    bend may break, by more than `MIN_GAIN` nats per row; l and w are the best of a
     grid, because the flow makes up for the rest. Columns whose values all lie within
     `TAIL` standard deviations stay straight.
 
@@ -116,19 +119,54 @@ class InverseSinh(Standardization):
 
         Columns with equal labels get one map.
         """
-        straight = Standardization.fit(X, sample_weight, labels)
-        location, width = np.zeros(X.shape[1]), np.full(X.shape[1], np.inf)
+        straight = cls._with(X, sample_weight, labels, 0.0, np.inf)
+        bends = straight._possible_bends(X, sample_weight, labels)
+        # all together, since columns that are alike keep their relations if both are
+        # bent; if that breaks relations with others, one by one
+        all_bent = straight._bent_if_better(X, sample_weight, labels, bends)
+        if all_bent is not straight:
+            return all_bent
+        margins = straight
+        for bend in bends:
+            margins = margins._bent_if_better(X, sample_weight, labels, [bend])
+        return margins
+
+    def _possible_bends(self, X, sample_weight, labels) -> list:
+        """Columns, locations and widths of bends that help columns on their own."""
+        bends = []
         for columns in _alike(X.shape[1], labels).values():
-            columns = [j for j in columns if not straight.constant[j]]
-            if columns:
-                z = straight.forward(X)[:, columns].ravel()
-                bend = _best_bend(z, np.repeat(sample_weight, len(columns)))
-                if bend is not None:
-                    scale = straight.scale[columns]
-                    location[columns] = straight.mean[columns] + bend[0] * scale
-                    width[columns] = bend[1] * scale
+            columns = [j for j in columns if not self.constant[j]]
+            z = self.forward(X)[:, columns].ravel()
+            bend = columns and _best_bend(z, np.repeat(sample_weight, len(columns)))
+            if bend:
+                mean, scale = self.mean[columns], self.scale[columns]
+                bends.append((columns, mean + bend[0] * scale, bend[1] * scale))
+        return bends
+
+    def _bent_if_better(self, X, sample_weight, labels, bends) -> "InverseSinh":
+        """Margins with more bends if columns together are nearer to normal, or self."""
+        location, width = self.location.copy(), self.width.copy()
+        for columns, where, how_wide in bends:
+            location[columns], width[columns] = where, how_wide
+        bent = self._with(X, sample_weight, labels, location, width)
+        share = sample_weight / sample_weight.sum()
+        gain = bent._fit_of_normal(X, share) - self._fit_of_normal(X, share)
+        n_bent = sum(len(columns) for columns, *_ in bends)
+        return bent if gain > MIN_GAIN * n_bent else self
+
+    @classmethod
+    def _with(cls, X, sample_weight, labels, location, width) -> "InverseSinh":
+        """Standardise the columns after given bends."""
+        location, width = (np.broadcast_to(a, X.shape[1]) for a in (location, width))
+        constant = Standardization.fit(X, sample_weight, labels).constant
         bent = Standardization.fit(_bend(X, location, width), sample_weight, labels)
-        return cls(bent.mean, bent.scale, straight.constant, location, width)
+        return cls(bent.mean, bent.scale, constant, location, width)
+
+    def _fit_of_normal(self, X: np.ndarray, share: np.ndarray) -> float:
+        """Log-likelihood of a joint normal distribution of z, but for a constant."""
+        Z = self.forward_training(X)
+        covariance = (Z * share[:, None]).T @ Z + RIDGE * np.eye(Z.shape[1])
+        return share @ self.log_derivative(X) - 0.5 * np.linalg.slogdet(covariance)[1]
 
     def forward(self, X: np.ndarray) -> np.ndarray:
         return super().forward(_bend(X, self.location, self.width))

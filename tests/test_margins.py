@@ -80,6 +80,22 @@ def test_groups_are_not_tails():
     assert np.isinf(InverseSinh.fit(far, np.ones(200)).width).all()
 
 
+def test_linear_relations_are_not_broken():
+    """A skewed column stays straight if it is the sum of two normal-looking ones."""
+    skewed = np.exp(standard_normal(500, 1))
+    normal = 5 * standard_normal(500, 1, seed=1)
+    X = np.hstack([skewed, normal, skewed - normal + 0.01 * standard_normal(500, 1, 2)])
+    assert np.isinf(InverseSinh.fit(X, np.ones(500)).width).all()
+    assert np.isfinite(InverseSinh.fit(X[:, :1], np.ones(500)).width).all()
+
+
+def test_columns_that_are_skewed_alike_are_bent_together():
+    """One alone would lose its relation to the other."""
+    log = standard_normal(2000, 1) + 0.1 * standard_normal(2000, 2, seed=1)
+    margins = InverseSinh.fit(np.exp(1.2 * log), np.ones(2000))
+    assert np.isfinite(margins.width).all()
+
+
 def test_bent_columns_become_standard_and_come_back(bent):
     X, margins = bent
     Z = margins.forward(X)
