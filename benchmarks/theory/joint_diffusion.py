@@ -71,6 +71,7 @@ def main():
     records = run_missing(path, FIELDS, SETTINGS, options.n_seeds, measure)
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
     for ax, experiment in zip(axes, ("lattice", "chain"), strict=True):
+        ticks = set()
         for name in PLAIN:
             chosen = select(
                 records, experiment=experiment, estimator=name, n_samples=2000
@@ -82,8 +83,9 @@ def main():
                 np.mean([r["kl"] for r in select(chosen, n_columns=d)]) for d in columns
             ]
             ax.plot(columns, means, "o-", label=name)
+            ticks.update(columns)
         ax.set(xlabel="columns", title=experiment, yscale="log")
-        ax.set_xticks(columns)
+        ax.set_xticks(sorted(ticks))
     axes[0].set_ylabel("divergence per column (nats)")
     axes[0].legend(frameon=False)
     figure.tight_layout()

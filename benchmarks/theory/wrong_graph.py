@@ -70,6 +70,8 @@ def main():
         ax.loglog(SIZES, means, "o-", label=graph)
     ax.axhline(floor, color="0.5", linestyle="--", label="information of the edge")
     ax.set(xlabel="rows", ylabel="divergence from the truth (nats)")
+    ax.set_xticks(SIZES, SIZES)
+    ax.minorticks_off()
     ax.legend(frameon=False)
     figure.tight_layout()
     figure.savefig(options.output / "wrong_graph.png", dpi=150)
