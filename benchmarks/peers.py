@@ -74,50 +74,45 @@ def _short(value):
     return value if isinstance(value, str) else f"{value:.3g}"
 
 
-class KernelPeer(Peer):
-    """`KernelDensity`; bandwidth by cross-validation."""
+class SearchedPeer(Peer):
+    """An estimator of scikit-learn; subclasses implement `_search` on such rows."""
 
     def __init__(self, seed):
         self.seed = seed
 
     def _fit(self, Z):
-        search = searched(KernelDensity(), {"bandwidth": BANDWIDTHS}, Z, self.seed)
-        self.model_, self.chosen_ = (
-            search.best_estimator_,
-            in_words([search.best_params_]),
-        )
+        search = self._search(Z)
+        self.model_ = search.best_estimator_
+        self.chosen_ = in_words([search.best_params_])
 
     def _score(self, Z):
         return self.model_.score_samples(Z)
+
+
+class KernelPeer(SearchedPeer):
+    """`KernelDensity`; bandwidth by cross-validation."""
+
+    def _search(self, Z):
+        return searched(KernelDensity(), {"bandwidth": BANDWIDTHS}, Z, self.seed)
 
     def _sample(self, n_samples, random_state):
         return self.model_.sample(n_samples, random_state)
 
 
-class MixturePeer(Peer):
+class MixturePeer(SearchedPeer):
     """`GaussianMixture`; components, covariance type and its floor by cross-validation.
 
     The floor (`reg_covar`) matters where full covariances have many entries for few
     rows.
     """
 
-    def __init__(self, seed):
-        self.seed = seed
-
-    def _fit(self, Z):
+    def _search(self, Z):
         numbers = component_numbers(len(Z))
         types = {"covariance_type": ["full", "tied", "diag", "spherical"]}
         firm = {"covariance_type": ["full"], "reg_covar": [1e-2]}
         grid = [{"n_components": numbers, **part} for part in (types, firm)]
         mixture = GaussianMixture(reg_covar=1e-4, max_iter=300, random_state=self.seed)
-        search = searched(mixture, grid, Z, self.seed, n_splits=3)
-        self.model_, self.chosen_ = (
-            search.best_estimator_,
-            in_words([search.best_params_]),
-        )
-
-    def _score(self, Z):
-        return self.model_.score_samples(Z)
+        return searched(mixture, grid, Z, self.seed, n_splits=3)
 
     def _sample(self, n_samples, random_state):
         rows, _ = self.model_.set_params(random_state=random_state).sample(n_samples)

@@ -158,9 +158,8 @@ class InverseSinh(Standardization):
     def _with(cls, X, sample_weight, labels, location, width) -> "InverseSinh":
         """Standardise the columns after given bends."""
         location, width = (np.broadcast_to(a, X.shape[1]) for a in (location, width))
-        constant = Standardization.fit(X, sample_weight, labels).constant
         bent = Standardization.fit(_bend(X, location, width), sample_weight, labels)
-        return cls(bent.mean, bent.scale, constant, location, width)
+        return cls(bent.mean, bent.scale, bent.constant, location, width)
 
     def _fit_of_normal(self, X: np.ndarray, share: np.ndarray) -> float:
         """Log-likelihood of a joint normal distribution of z, but for a constant."""
@@ -204,8 +203,9 @@ def _best_bend(z: np.ndarray, weight: np.ndarray) -> tuple[float, float] | None:
     if middle == 0 or np.abs(z).max() < TAIL:
         return None
     grid = itertools.product(locations, middle * np.array(WIDTHS))
-    best = max(grid, key=lambda bend: _gain(z, share, *bend))
-    return best if _gain(z, share, *best) > MIN_GAIN else None
+    gains = {bend: _gain(z, share, *bend) for bend in grid}
+    best = max(gains, key=gains.get)
+    return best if gains[best] > MIN_GAIN else None
 
 
 def _gain(z: np.ndarray, share: np.ndarray, location: float, width: float) -> float:
