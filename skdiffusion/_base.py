@@ -16,28 +16,27 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from . import flow
+from ._questions import QuestionsMixin
 from ._torch import resolve_device, to_numpy, to_tensor
 from ._validation import check_integer, check_weight
+from .chunks import by_chunks
+from .conditioning import intervened
 from .graphs import Factorization, factorize
 from .margins import Standardization
 from .metrics import mean_log_density
 from .process import stopping_time
+from .sequential import Chain
 
 FORMAT_VERSION = 2
 CONSTANT_COLUMNS = (
     "columns {} are constant; their density is normal around the constant with standard "
     "deviation {}, in the units of the data."
 )
-# numbers a denoiser may hold at once, so that they stay in the cache of a processor
-CHUNK_NUMBERS = 2**20
-# padded chunks are multiples of 64 rows: with 16, the rounding of a row depended on its
-# place in the chunk for odd sizes of the network
-GRANULE, GRANULE_PADDED = 32, 64
 # the gradient keeps the intermediate results of all evaluations of a path
 GRADIENT_ROWS = 16
 
 
-class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
+class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
     """Density estimators whose model is a list of denoisers.
 
     Notes
@@ -79,7 +78,10 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         self._check_common_parameters()
         self._check_parameters()
         columns = getattr(X, "columns", None)
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        X = validate_data(
+            self, X, dtype=np.float64, ensure_min_samples=2, ensure_all_finite="allow-nan"
+        )
+        self._refuse_missing(X)
         weight = check_weight(sample_weight, X)
         X, weight = self._drop_rows_without_weight(X, weight)
         self._refuse_integer_labels(columns)
@@ -118,8 +120,8 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         """
         X = self._check_rows(X)
         Z = self.margins_.forward(X)
-        single = self._evaluation_dtype() == torch.float32
-        terms = self._by_chunks(self._log_density, Z, self._denoisers(), pad=single)
+        denoisers, pad = self._denoisers(), self._is_single()
+        terms = self._by_chunks(self._log_density, Z, denoisers, pad=pad)
         return terms.sum(axis=1) + self.margins_.log_derivative(X)
 
     def score(self, X, y=None, sample_weight=None):
@@ -141,7 +143,9 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         """
         return mean_log_density(self, X, sample_weight=sample_weight)
 
-    def sample(self, n_samples=1, random_state=None, *, as_frame=False):
+    def sample(
+        self, n_samples=1, random_state=None, *, given=None, do=None, as_frame=False
+    ):
         """Draw rows from the fitted density.
 
         Parameters
@@ -150,6 +154,13 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
             Number of rows.
         random_state : int, RandomState instance or None, default=None
             Source of randomness of this call; with None every call differs.
+        given : dict or None, default=None
+            What is known of columns, by name or position: a number, a tuple (low, high)
+            or an array with a number for each of the rows; see `condition`.
+        do : dict or None, default=None
+            Columns that are set from outside, to a number or an array with a number for
+            each of the rows: they no longer depend on their parents. That is the effect
+            of an intervention if, and only if, the directed graph is causal.
         as_frame : bool, default=False
             Whether to return a pandas DataFrame, with the names of the columns seen in
             `fit`, or x0, x1, ... if they had none.
@@ -161,14 +172,13 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self, "model_")
         check_integer("n_samples", n_samples, low=1)
-        shape = (n_samples, self.n_features_in_)
-        noise = check_random_state(random_state).standard_normal(shape)
-        parts = flow.in_order(self._denoisers(), self.factorization_.generations)
-        path = self._path()
-        Z = self._by_chunks(
-            lambda e: flow.sample(parts, e, path), noise, parts, pad=False
-        )
-        X = self.margins_.inverse(Z)
+        random_state = check_random_state(random_state)
+        if given is None and do is None:
+            shape = (n_samples, self.n_features_in_)
+            X = self.from_normal(random_state.standard_normal(shape))
+        else:
+            density = intervened(self, given, do, random_state)
+            X = density.sample(n_samples, random_state)
         return self._as_frame(X) if as_frame else X
 
     def log_density_gradient(self, X):
@@ -236,6 +246,17 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
                 "the columns 0, 1, ..."
             )
 
+    def _refuse_missing(self, X: np.ndarray) -> None:
+        columns = np.flatnonzero(np.isnan(X).any(axis=0))
+        if len(columns):
+            n_rows = int(np.isnan(X).any(axis=1).sum())
+            raise ValueError(
+                f"X has NaN in {n_rows} of {len(X)} rows (columns {columns.tolist()}), "
+                "but a density is fitted to complete rows. Drop these rows, "
+                "X[~np.isnan(X).any(axis=1)], or fill them with sklearn.impute; the "
+                "fitted density then draws missing cells with impute(X)."
+            )
+
     def _drop_rows_without_weight(self, X, weight):
         X, weight = X[weight > 0], weight[weight > 0]
         if len(X) < 2:
@@ -261,6 +282,18 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         check_integer("n_steps", self.n_steps, low=1)
         return flow.Path(stopping_time(self.noise_floor_), self.n_steps)
 
+    def _chain(self, first=()) -> Chain:
+        """What sequential Monte Carlo walks along; columns come `first` if possible."""
+        contexts = self.factorization_.contexts
+        return Chain(self._denoisers(), contexts, self._path(), self._own_log_density)
+
+    def _own_log_density(self, denoiser, z: Tensor) -> Tensor:
+        """Terms of the log-density of the own columns of a denoiser."""
+        return flow.log_density_of_own(denoiser, z, self._path())
+
+    def _is_single(self) -> bool:
+        return self._evaluation_dtype() == torch.float32
+
     def _evaluation_dtype(self) -> torch.dtype:
         """Precision of denoisers; rows and log-densities are float64 in any case."""
         return torch.float64
@@ -278,23 +311,9 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         return self._cache[1]
 
     def _by_chunks(self, function, rows: np.ndarray, denoisers, *, pad) -> np.ndarray:
-        """Apply a function of tensors to chunks of rows that fit into the cache.
-
-        With `pad` all chunks have one size: the rounding of matrix products may depend
-        on their size, and a score must not depend on how many rows are asked for.
-        """
-        device = resolve_device(self.device)
-        numbers = max(denoiser.floats_per_row for denoiser in denoisers)
-        granule = GRANULE_PADDED if pad else GRANULE
-        size = granule * max(1, CHUNK_NUMBERS // (granule * numbers))
-        missing = -len(rows) % size if pad else 0
-        rows = np.concatenate([rows, np.zeros((missing, rows.shape[1]))])
-        with torch.no_grad():
-            results = [
-                to_numpy(function(to_tensor(rows[i : i + size], device=device)))
-                for i in range(0, len(rows), size)
-            ]
-        return np.concatenate(results)[: len(rows) - missing]
+        """Apply a function of tensors to chunks of rows that fit into the cache."""
+        z = to_tensor(rows, device=resolve_device(self.device))
+        return to_numpy(by_chunks(function, [z], denoisers, pad=pad))
 
     def _log_density(self, z: Tensor) -> Tensor:
         """Terms of the log-density of each row, shape (n, n_terms)."""
@@ -302,9 +321,8 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
 
     def _terms(self, z: Tensor):
         """Log-densities of the own columns of each denoiser, one after the other."""
-        path = self._path()
         for denoiser in self._denoisers():
-            yield flow.log_density_of_own(denoiser, z, path)
+            yield self._own_log_density(denoiser, z)
 
     @torch.enable_grad()
     def _gradient(self, z: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from .bandwidths import (
 )
 from .kernels import KernelDenoiser
 from .process import stopping_time
+from .sequential import Chain
 from .thresholds import THRESHOLDS, make_threshold
 
 RULES = ("loo", "theory")
@@ -311,15 +312,25 @@ class KernelScoreDensity(BaseDiffusionDensity):
     def _is_density(self) -> bool:
         return self.model_["threshold"] == "none"
 
-    def _terms(self, z: Tensor):
+    def _chain(self, first=()) -> Chain:
+        """Blocks of several columns are taken apart, so that known columns come first."""
+        chain, contexts, denoisers = super()._chain(), {}, []
+        place = {j: i for i, j in enumerate(first)}
+        for denoiser in chain.denoisers:
+            order = sorted(denoiser.columns, key=lambda j: place.get(j, len(place)))
+            parts = denoiser.one_by_one(order)
+            contexts |= {part.columns[0]: part.context for part in parts}
+            denoisers += parts
+        return replace(chain, contexts=contexts, denoisers=denoisers)
+
+    def _own_log_density(self, denoiser, z: Tensor) -> Tensor:
         if not self._is_density():
             raise ValueError(
                 f"{NOT_A_DENSITY.format(self.model_['threshold'])} Fit with "
                 "threshold='none' for log-densities; sample and log_density_gradient "
                 "work with any."
             )
-        for denoiser in self._denoisers():
-            yield denoiser.log_density(z).unsqueeze(1)
+        return denoiser.log_density(z).unsqueeze(1)
 
     def _gradient(self, z: Tensor) -> Tensor:
         if self._is_density():

@@ -23,6 +23,9 @@ class Denoiser(nn.Module):
         Colouring of the Jacobian of the velocity: a 0/1 probe for each colour, such
         that entry (i, j) vanishes whenever i and j differ and share a colour. None is a
         dense Jacobian, with a colour for each column.
+    separable : bool
+        Whether own columns are independent given their contexts, so that `select` can
+        take some of them.
 
     Notes
     -----
@@ -31,6 +34,7 @@ class Denoiser(nn.Module):
 
     columns: tuple[int, ...]
     colours: Tensor | None = None
+    separable: bool = False
 
     @property
     def floats_per_row(self) -> int:

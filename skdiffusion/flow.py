@@ -15,6 +15,8 @@ References
 ----------
 .. [1] Y. Song et al., "Score-Based Generative Modeling through Stochastic Differential
        Equations", ICLR 2021, appendix D. https://arxiv.org/abs/2011.13456
+.. [2] M. Rosenblatt, "Remarks on a multivariate transformation", Annals of Mathematical
+       Statistics 23, 1952.
 """
 
 import math
@@ -106,7 +108,33 @@ def in_order(denoisers: Sequence[Denoiser], generations) -> list[Denoiser]:
     return parts
 
 
-def sample(denoisers: Sequence[Denoiser], noise: Tensor, path: Path) -> Tensor:
+def to_normal(denoisers: Sequence[Denoiser], z: Tensor, path: Path) -> Tensor:
+    """Standard normal noise that `from_normal` maps to the rows.
+
+    With blocks of one column this is the Rosenblatt transform [2]_ of the density,
+    followed by the normal quantile function.
+
+    Parameters
+    ----------
+    denoisers : sequence of Denoiser
+        Together they own every column once.
+    z : Tensor of shape (n_samples, n_features)
+        Standardised rows.
+    path : Path
+        Time grid and solver.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_features)
+        Independent standard normal variables if the rows follow the density.
+    """
+    noise = torch.empty_like(z)
+    for denoiser in denoisers:
+        noise[:, list(denoiser.columns)] = own_to_normal(denoiser, z, path)
+    return noise
+
+
+def from_normal(denoisers: Sequence[Denoiser], noise: Tensor, path: Path) -> Tensor:
     """Rows of the density, from standard normal noise.
 
     Parameters
@@ -126,19 +154,32 @@ def sample(denoisers: Sequence[Denoiser], noise: Tensor, path: Path) -> Tensor:
     z = torch.zeros_like(noise)
     for denoiser in denoisers:
         own = list(denoiser.columns)
-        z[:, own] = _sample_own(denoiser, z, noise[:, own], path)
+        z[:, own] = own_from_normal(denoiser, z, noise[:, own], path)
     return z
 
 
-def _sample_own(denoiser: Denoiser, z: Tensor, noise: Tensor, path: Path) -> Tensor:
+def own_to_normal(denoiser: Denoiser, z: Tensor, path: Path) -> Tensor:
+    """Noise of the own columns of one denoiser given their contexts, (n, n_own)."""
+    start = math.cos(path.t_min) * denoiser.to_own(z)[0]
+    return _walk(denoiser, z, start, path.grid(), path.method) / math.sin(path.t_max)
+
+
+def own_from_normal(denoiser: Denoiser, z: Tensor, noise: Tensor, path: Path) -> Tensor:
+    """Own columns of one denoiser given their contexts, from their noise, (n, n_own)."""
+    start = math.sin(path.t_max) * noise
+    r_t = _walk(denoiser, z, start, path.grid()[::-1], path.method)
+    return denoiser.from_own(r_t / math.cos(path.t_min), z)
+
+
+def _walk(denoiser: Denoiser, z: Tensor, start: Tensor, grid, method) -> Tensor:
+    """Own columns at the end of a walk along the flow."""
     code = denoiser.encode(z)
 
     def slope(t, state):
         return (denoiser.velocity(state[0], _tensor(t), code),)
 
-    start = (math.sin(path.t_max) * noise,)
-    (r_t,) = integrate(slope, start, path.grid()[::-1], path.method)
-    return denoiser.from_own(r_t / math.cos(path.t_min), z)
+    (end,) = integrate(slope, (start,), grid, method)
+    return end
 
 
 def _tensor(t: float) -> Tensor:

@@ -20,6 +20,7 @@ spread of the rows, the least that is accepted; the error grows like the inverse
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -130,8 +131,39 @@ class KernelDenoiser(Denoiser):
         self.register_buffer("log_weight", log_weight)
 
     @property
+    def separable(self) -> bool:
+        return len(self.columns) == 1
+
+    @property
     def floats_per_row(self) -> int:
         return ARRAYS_OF_A_PASS * len(self.r)
+
+    def one_by_one(self, order: Sequence[int]) -> "list[KernelDenoiser]":
+        """Denoisers of the own columns in some order, each given those before it.
+
+        Together they are the same density: a product kernel is a product over columns,
+        and earlier columns weigh the rows as a context does.
+        """
+        bandwidth = self.unit * self.noise_floor
+        known = self.columns + self.context
+        rows = self.r.new_zeros(len(self.r), 1 + max(known))
+        rows[:, list(known)] = torch.cat(
+            [self.r * self.unit, self.c * self.context_bandwidth], dim=1
+        )
+        place = [self.columns.index(j) for j in order]
+        return [
+            KernelDenoiser(
+                (j,),
+                (*self.context, *order[:i]),
+                rows,
+                self.log_weight,
+                bandwidth[place[i : i + 1]],
+                torch.cat([self.context_bandwidth, bandwidth[place[:i]]]),
+                self.noise_floor,
+                self.threshold,
+            )
+            for i, j in enumerate(order)
+        ]
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
         r = z[:, list(self.columns)] / self.unit

@@ -70,7 +70,11 @@ class Standardization:
 
     def log_derivative(self, X: np.ndarray) -> np.ndarray:
         """Sum over columns of log |dz_j / dx_j| at each row, shape (n_samples,)."""
-        return np.full(len(X), -np.log(self.scale).sum())
+        return self.log_derivatives(X).sum(axis=1)
+
+    def log_derivatives(self, X: np.ndarray) -> np.ndarray:
+        """Log |dz_j / dx_j| of each column at each row, shape of X."""
+        return np.broadcast_to(-np.log(self.scale), X.shape)
 
     def pull_back_gradient(self, X: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         """Gradient of the log-density in data units from that in z.
@@ -176,9 +180,9 @@ class InverseSinh(Standardization):
             unbent = self.location + self.width * np.sinh(X / self.width)
         return np.where(np.isinf(self.width), X, unbent)
 
-    def log_derivative(self, X: np.ndarray) -> np.ndarray:
+    def log_derivatives(self, X: np.ndarray) -> np.ndarray:
         slope = -np.log(np.hypot(1, (X - self.location) / self.width))
-        return super().log_derivative(X) + slope.sum(axis=1)
+        return super().log_derivatives(X) + slope
 
     def pull_back_gradient(self, X: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         u = (X - self.location) / self.width

@@ -11,6 +11,7 @@ ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
     {
         "_validation",
+        "conditions",
         "graphs",
         "defaults",
         "margins",
@@ -20,9 +21,10 @@ FLOORS = [
         "solvers",
     },
     {"denoisers", "thresholds", "dual", "records"},
-    {"networks", "kernels", "flow"},
-    {"training", "bandwidths"},
-    {"datasets", "metrics"},
+    {"networks", "kernels", "flow", "chunks"},
+    {"training", "bandwidths", "sequential"},
+    {"datasets", "metrics", "conditioning"},
+    {"_questions"},
     {"_base"},
     {"_factorized", "_kernel"},
     {"__init__"},
@@ -30,6 +32,7 @@ FLOORS = [
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 WITHOUT_TORCH = {
     "_validation",
+    "conditions",
     "graphs",
     "defaults",
     "margins",

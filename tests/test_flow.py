@@ -5,7 +5,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from skdiffusion.denoisers import GaussianDenoiser
-from skdiffusion.flow import Path, in_order, log_density, sample
+from skdiffusion.flow import Path, from_normal, in_order, log_density
 
 NOISE_FLOOR = 0.1
 T_MIN = math.atan(NOISE_FLOOR)
@@ -41,7 +41,7 @@ def test_samples_are_the_inverse_of_the_flow_of_the_density(correlated, generato
     """Samples have the moments that log_density claims."""
     denoiser, law = correlated
     noise = torch.randn(200_000, 2, generator=generator).double()
-    z = sample([denoiser], noise, Path(T_MIN, 40)).flip(1)
+    z = from_normal([denoiser], noise, Path(T_MIN, 40)).flip(1)
     torch.testing.assert_close(z.mean(0), law.mean, atol=0.01, rtol=0)
     torch.testing.assert_close(z.T.cov(), law.covariance_matrix, atol=0.02, rtol=0)
 
@@ -51,7 +51,7 @@ def test_noise_and_samples_have_densities_related_by_the_map(network, generator)
     path = Path(T_MIN, 60)
     noise = torch.randn(4, 4, generator=generator).double()
     parts = in_order([network], [(0,), (1,), (2,), (3,)])
-    to_row = lambda e: sample(parts, e[None], path)[0]
+    to_row = lambda e: from_normal(parts, e[None], path)[0]
     jacobian = torch.stack([torch.autograd.functional.jacobian(to_row, e) for e in noise])
     rows = torch.stack([to_row(e) for e in noise])
     normal = (-0.5 * noise**2 - 0.5 * math.log(2 * math.pi)).sum(1)

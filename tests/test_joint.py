@@ -10,7 +10,7 @@ import torch
 from conftest import random_graph
 
 from skdiffusion.denoisers import Denoiser
-from skdiffusion.flow import Path, in_order, log_density, sample
+from skdiffusion.flow import Path, from_normal, in_order, log_density
 from skdiffusion.graphs import factorize
 from skdiffusion.networks import JointNetwork, from_state, initial_networks
 from skdiffusion.training import Member, Options, Rows, Trainer, velocity_loss
@@ -137,7 +137,7 @@ def test_noise_and_samples_have_densities_related_by_the_map(generator):
     path = Path(0.03, 60)
     parts = in_order([second, first], [(0, 1, 2, 3), (4, 5)])
     noise = torch.randn(3, 6, generator=generator).double()
-    to_row = lambda e: sample(parts, e[None], path)[0]
+    to_row = lambda e: from_normal(parts, e[None], path)[0]
     maps = torch.stack([torch.autograd.functional.jacobian(to_row, e) for e in noise])
     rows = torch.stack([to_row(e) for e in noise])
     normal = (-0.5 * noise**2 - 0.5 * math.log(2 * math.pi)).sum(1)

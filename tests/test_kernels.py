@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from skdiffusion import process
-from skdiffusion.flow import Path, log_density, sample
+from skdiffusion.flow import Path, from_normal, log_density
 from skdiffusion.kernels import KernelDenoiser
 from skdiffusion.thresholds import make_threshold, soft
 
@@ -91,7 +91,7 @@ def test_flow_samples_approach_the_kernel_estimate_as_steps_grow(rows, weight, g
     spread = torch.special.ndtr((x.unsqueeze(1) - rows[:, 0]) / H) @ weight
     exact = x[torch.searchsorted(spread, level)]
     errors = [
-        wasserstein(sample([denoiser], noise, Path(T_MIN, n))[:, 0], exact)
+        wasserstein(from_normal([denoiser], noise, Path(T_MIN, n))[:, 0], exact)
         for n in (2, 4, 8, 16)
     ]
     assert errors == sorted(errors, reverse=True), errors

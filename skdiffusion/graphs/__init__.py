@@ -17,9 +17,17 @@ where the context of a block holds only columns of earlier blocks:
 This package does not know torch, data or densities.
 """
 
-from ._blocks import Block, Factorization
+from ._blocks import Block, Factorization, generations
 from ._factorize import factorize
 from ._sharing import Sharing, numbered
 from ._structure import colouring
 
-__all__ = ["Block", "Factorization", "Sharing", "colouring", "factorize", "numbered"]
+__all__ = [
+    "Block",
+    "Factorization",
+    "Sharing",
+    "colouring",
+    "factorize",
+    "generations",
+    "numbered",
+]

@@ -8,8 +8,25 @@ from networkx.algorithms.approximation import treewidth_min_fill_in
 
 from ._sharing import Sharing
 
+# source of factorizations whose contexts are parents
+DIRECTED = "a directed graph"
 MAX_NAMES = 8
 MAX_CLIQUES = 24
+
+
+def generations(contexts: dict[int, tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """Columns grouped so that each group depends on earlier groups only.
+
+    Parameters
+    ----------
+    contexts : dict
+        Context of every column; every context precedes its column.
+    """
+    depth: dict[int, int] = {}
+    for j, context in contexts.items():
+        depth[j] = 1 + max((depth[i] for i in context), default=-1)
+    levels = range(max(depth.values()) + 1)
+    return tuple(tuple(sorted(j for j in depth if depth[j] == k)) for k in levels)
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,11 @@ class Factorization:
         return {j: block.context for block in self.blocks for j in block.columns}
 
     @property
+    def is_bayesian_network(self) -> bool:
+        """Whether the blocks are the columns given their parents in a directed graph."""
+        return self.source == DIRECTED
+
+    @property
     def structure(self) -> tuple:
         """Blocks without their engines: what two factorizations have in common."""
         return tuple((b.columns, b.context, b.factors) for b in self.blocks)
@@ -102,12 +124,7 @@ class Factorization:
     @cached_property
     def generations(self) -> tuple[tuple[int, ...], ...]:
         """Columns grouped so that each group depends on earlier groups only."""
-        depth: dict[int, int] = {}
-        for block in self.blocks:
-            level = 1 + max((depth[j] for j in block.context), default=-1)
-            depth.update(dict.fromkeys(block.columns, level))
-        levels = range(max(depth.values()) + 1)
-        return tuple(tuple(sorted(j for j in depth if depth[j] == k)) for k in levels)
+        return generations(self.contexts)
 
     def joined(self) -> "Factorization":
         """One block of all columns, without context."""

@@ -2,7 +2,7 @@
 
 import networkx as nx
 
-from ._blocks import Block, Factorization
+from ._blocks import DIRECTED, Block, Factorization
 from ._checks import check_kind, on_positions
 from ._sharing import Sharing, check_sizes, make_sharing
 from ._structure import (
@@ -109,7 +109,7 @@ def _families(graph: nx.DiGraph):
         Block((j,), tuple(sorted(graph.predecessors(j))))
         for j in nx.lexicographical_topological_sort(graph)
     ]
-    return blocks, nx.moral_graph(graph), "a directed graph"
+    return blocks, nx.moral_graph(graph), DIRECTED
 
 
 def _joint(graph, *, together: bool):

@@ -24,6 +24,7 @@ class AverageOfNetworks(Denoiser):
         super().__init__()
         self.members = torch.nn.ModuleList(members)
         self.columns, self.colours = members[0].columns, members[0].colours
+        self.separable = members[0].separable
 
     @property
     def floats_per_row(self) -> int:

@@ -60,6 +60,8 @@ class ConditionalNetwork(ScoreNetwork):
     columns is a slice of all tensors.
     """
 
+    separable = True
+
     def __init__(
         self,
         columns,
