@@ -168,6 +168,24 @@ def test_interventions_and_conditions_together(gaussian):
     assert_normal(X[:, [2]], mean[[1]], covariance[1:2, 1:2])
 
 
+def test_a_column_that_is_set_does_not_weigh(gaussian):
+    """With x1 set, a seen x3 tells of x0 and x2 as if no arrow led into x1."""
+    options = {"do": {1: 1.0}, "given": {3: -4.0}}
+    X = gaussian.density.sample(4000, random_state=0, **options)
+    assert (X[:, [1, 3]] == [1.0, -4.0]).all()
+    # in the law of x0, x2 and the noise of x3, with x3 = a + b x1 + c x2 + noise
+    slope = gaussian.covariance[np.ix_([1, 2], [1, 2])]
+    b, c = np.linalg.solve(slope, gaussian.covariance[[1, 2], 3])
+    noise = gaussian.covariance[3, 3] - np.array([b, c]) @ gaussian.covariance[[1, 2], 3]
+    free = gaussian.marginal([0, 2])
+    cross = free.cov @ [0, c]
+    total = c * cross[1] + noise
+    centre = gaussian.mean[3] + b * (1 - gaussian.mean[1])
+    expected = free.mean + cross / total * (-4.0 - centre)
+    spread = free.cov - np.outer(cross, cross) / total
+    assert_normal(X[:, [0, 2]], expected, spread, z=4.5 * 1.5**0.5)
+
+
 def moments(gaussian, columns):
     law = gaussian.marginal(columns)
     return law.mean, law.cov
