@@ -11,6 +11,8 @@ ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
     {
         "_validation",
+        "_columns",
+        "_rules",
         "graphs",
         "defaults",
         "margins",
@@ -19,12 +21,12 @@ FLOORS = [
         "process",
         "solvers",
     },
-    {"denoisers", "thresholds", "dual", "records"},
+    {"denoisers", "thresholds", "dual", "records", "_jacobians"},
     {"networks", "kernels", "flow"},
     {"training", "bandwidths"},
     {"datasets", "metrics"},
-    {"_base"},
-    {"_factorized", "_kernel"},
+    {"_base", "transformers"},
+    {"_factorized", "_kernel", "pipeline"},
     {"__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
@@ -36,6 +38,11 @@ WITHOUT_TORCH = {
     "whitening",
     "datasets",
     "metrics",
+    "_columns",
+    "_rules",
+    "_jacobians",
+    "transformers",
+    "pipeline",
 }
 
 
