@@ -22,7 +22,7 @@ from sklearn.preprocessing import (
 from sklearn.utils.validation import validate_data
 
 # standard deviations from the mean beyond which the end of an image cuts off no mass
-FAR = 20
+FAR = 10
 EPS = np.finfo(np.float64).eps
 # how near the ends of its range QuantileTransformer clips, in the units of the column
 QUANTILE_MARGIN = 1e-7

@@ -98,7 +98,7 @@ class DensityPipeline(Pipeline):
     PowerTransformer                        fitted lambdas in [0, 2] (Yeo-Johnson) or
                                             0 (Box-Cox), where the map is onto the line;
                                             others if standardize=True and the images
-                                            end 20 standard deviations or more away
+                                            end 10 standard deviations or more away
     QuantileTransformer                     output_distribution="normal", no repeated
                                             quantiles; see below
     PCA                                     all components are kept; with whiten=True,
@@ -241,16 +241,16 @@ class DensityPipeline(Pipeline):
 
     def _refuse_final_step(self) -> None:
         name, final = self.steps[-1]
-        if is_outlier_detector(final) or not hasattr(final, "score_samples"):
-            why = (
-                "are no log-densities"
-                if hasattr(final, "score_samples")
-                else "is missing"
-            )
-            raise TypeError(
-                f"the last step of a DensityPipeline must be a density estimator, got "
-                f"{name!r} ({final!r}), whose score_samples {why}."
-            )
+        if not hasattr(final, "score_samples"):
+            wrong = "has no score_samples"
+        elif is_outlier_detector(final):
+            wrong = "is an outlier detector, whose score_samples gives no log-densities"
+        else:
+            return
+        raise TypeError(
+            "the last step of a DensityPipeline must be a density estimator, but "
+            f"{name!r} ({final!r}) {wrong}."
+        )
 
     def _to_frame(self, X: np.ndarray):
         try:

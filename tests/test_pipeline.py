@@ -94,11 +94,14 @@ TRANSFORMERS = {
 every = pytest.mark.parametrize("name", TRANSFORMERS)
 
 
-def skewed(n, d, seed=0):
-    """Positive, correlated columns, not far from normal, below 15."""
-    rng = np.random.RandomState(seed)
-    Z = rng.standard_normal((n, d)) @ (np.eye(d) + 0.4)
-    return np.log1p(np.exp(Z + 2.0))
+def skewed(n, d, name=None, seed=0):
+    """Correlated columns that a transformer accepts: positive but for Yeo-Johnson."""
+    Z = np.random.RandomState(seed).standard_normal((n, d)) @ (np.eye(d) + 0.4)
+    Z = stats.norm.ppf((stats.rankdata(Z, axis=0) - 0.5) / n)
+    if name == "power, box-cox":
+        return np.exp(0.4 * Z + 1)
+    shift = 2.0 if str(name).startswith("power") else 0.0
+    return np.log1p(np.exp(1.5 * Z + 2.0)) - shift
 
 
 def transformer(name):
@@ -121,7 +124,7 @@ def numerical_log_det(transform, x, step=1e-5):
 @every
 def test_log_density_is_that_of_the_image_plus_the_numerical_log_determinant(name):
     """Catches a wrong sign, factor or missing scale of any log-derivative."""
-    X = skewed(400, 3)
+    X = skewed(400, 3, name)
     pipeline = pipeline_of(name, X)
     rows = X[:400:40] + 1e-3
     transform = pipeline[:-1].transform
@@ -137,34 +140,50 @@ def nodes(pipeline, X, n_nodes):
     Z = np.asarray(pipeline[:-1].transform(X))
     margin = 5 * Z.std(axis=0)
     grid = np.linspace(Z.min(axis=0) - margin, Z.max(axis=0) + margin, n_nodes)
-    return pull_back([step for _, step in acting_steps(pipeline)[:-1]], grid)
+    x = pull_back([step for _, step in acting_steps(pipeline)[:-1]], grid)
+    if not isinstance(pipeline.steps[0][1], QuantileTransformer):
+        return x
+    # the density jumps at the quantiles
+    jumps = pipeline.steps[0][1].quantiles_
+    return np.sort(np.concatenate([x, jumps - 1e-9, jumps + 1e-9]), axis=0)
 
 
 @every
 @pytest.mark.parametrize("final", [KernelDensity(bandwidth=0.3), GaussianMixture(2)])
 def test_density_of_one_column_integrates_to_one(name, final):
-    X = skewed(2000, 1)
+    X = skewed(2000, 1, name)
     pipeline = pipeline_of(name, X, clone(final))
     x = nodes(pipeline, X, 4000)
     total = trapezoid(np.exp(pipeline.score_samples(x)), x[:, 0])
     assert total == pytest.approx(1, abs=1e-3)
 
 
-@every
-def test_density_of_two_columns_integrates_to_one(name):
-    """Catches a Jacobian of one column counted for another."""
-    X = skewed(2000, 2)
-    pipeline = pipeline_of(name, X)
-    x, y = nodes(pipeline, X, 500).T
+def on_grid(pipeline, X, n_nodes=500):
+    """Places in two columns, and the density at all pairs of them."""
+    x, y = nodes(pipeline, X, n_nodes).T
     rows = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
-    density = np.exp(pipeline.score_samples(rows.reshape(-1, 2))).reshape(500, 500)
+    density = np.exp(pipeline.score_samples(rows.reshape(-1, 2)))
+    return x, y, density.reshape(rows.shape[:2])
+
+
+@every
+def test_density_of_two_columns_integrates_to_one_and_says_where_samples_fall(name):
+    """Catches a Jacobian of one column counted for another, and swapped columns."""
+    X = skewed(2000, 2, name) * [1.0, 0.7]
+    pipeline = pipeline_of(name, X)
+    x, y, density = on_grid(pipeline, X)
     assert trapezoid(trapezoid(density, y), x) == pytest.approx(1, abs=1e-3)
+    drawn = pipeline.sample(4000, random_state=0)
+    a, b = np.quantile(X, 0.4, axis=0)
+    corner = trapezoid(trapezoid(density[x < a][:, y < b], y[y < b]), x[x < a])
+    share = ((drawn[:, 0] < a) & (drawn[:, 1] < b)).mean()
+    assert share == pytest.approx(corner, abs=4 * np.sqrt(0.25 / 4000))
 
 
 @every
 def test_samples_follow_the_density(name):
     """Kolmogorov-Smirnov test against the integral of the density."""
-    X = skewed(1000, 1)
+    X = skewed(1000, 1, name)
     pipeline = pipeline_of(name, X, KernelDensity(bandwidth=0.3))
     x = nodes(pipeline, X, 4000)
     mass = np.exp(pipeline.score_samples(x))
@@ -177,7 +196,7 @@ def test_samples_follow_the_density(name):
 @every
 def test_samples_come_back_in_the_order_of_the_columns(name):
     """Mean and covariance of samples are those of the rows; catches swapped columns."""
-    X = skewed(2000, 3) * [1.0, 0.5, 0.2]
+    X = skewed(2000, 3, name) * [1.0, 2.0, 0.5]
     drawn = pipeline_of(name, X, KernelDensity(bandwidth=0.05)).sample(5000, 0)
     np.testing.assert_allclose(drawn.mean(axis=0), X.mean(axis=0), rtol=0.05)
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(X.T), rtol=0.2)
@@ -297,7 +316,7 @@ def log_slope_of_divide(x):
 
 @every
 def test_clones_and_pickles_are_the_same(name):
-    X = skewed(60, 2)
+    X = skewed(60, 2, name)
     pipeline = pipeline_of(name, X)
     expected = pipeline.score_samples(X)
     loaded = pickle.loads(pickle.dumps(pipeline))
@@ -460,7 +479,7 @@ def test_transformers_that_give_no_numbers_are_refused():
 
 @every
 def test_frames_go_in_and_out_with_their_names(name):
-    frame = pd.DataFrame(skewed(100, 2), columns=["a", "b"])
+    frame = pd.DataFrame(skewed(100, 2, name), columns=["a", "b"])
     plain = pipeline_of(name, frame.to_numpy())
     for output in ("default", "pandas"):
         pipeline = DensityPipeline(
