@@ -201,6 +201,12 @@ class BaseColumnTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
         integer = isinstance(column, numbers.Integral) and not isinstance(column, bool)
         if integer and 0 <= column < self.n_features_in_:
             return int(column)
+        if isinstance(column, str) and not hasattr(self, "feature_names_in_"):
+            raise ValueError(
+                f"columns has the name {column!r}, but X has no names. Pass a DataFrame; "
+                "after another step of a pipeline names are kept by "
+                "pipeline.set_output(transform='pandas')."
+            )
         raise ValueError(
             f"columns has {column!r}, which is no column of X. Expected names out of "
             f"{names} or positions from 0 to {self.n_features_in_ - 1}."

@@ -244,6 +244,13 @@ def test_rows_outside_the_support_have_density_zero_without_a_warning():
     assert pipeline.score(rows) == -np.inf
 
 
+def test_rows_that_box_cox_cannot_take_have_density_zero():
+    X = skewed(200, 2, "power, box-cox")
+    pipeline = pipeline_of("power, box-cox", X)
+    found = pipeline.score_samples([[1.0, -1.0], [0.0, 1.0], [1.0, 1.0]])
+    np.testing.assert_array_equal(np.isfinite(found), [False, False, True])
+
+
 def test_rows_may_leave_the_support_at_a_later_step():
     X = skewed(100, 1)
     low = -X.std()
@@ -508,6 +515,15 @@ def test_own_estimators_keep_their_random_state_and_names():
     np.testing.assert_allclose(pipeline.score_samples(frame), expected)
     drawn = pipeline.sample(3, random_state=0)
     np.testing.assert_allclose(np.log(drawn[:, 0]), final.sample(3, 0)[:, 0])
+
+
+def test_transformers_can_be_cached(tmp_path):
+    X = skewed(50, 2)
+    steps = LogTransformer(), KernelDensity()
+    cached = make_density_pipeline(*steps, memory=str(tmp_path)).fit(X)
+    plain = make_density_pipeline(*map(clone, steps)).fit(X)
+    np.testing.assert_array_equal(cached.score_samples(X), plain.score_samples(X))
+    assert not hasattr(steps[0], "columns_")
 
 
 def test_pipelines_nest_as_last_steps():

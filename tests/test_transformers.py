@@ -61,7 +61,7 @@ def test_logits_are_accurate_near_both_bounds():
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        (LogTransformer("d"), "columns has 'd'"),
+        (LogTransformer("d"), "the name 'd', but X has no names.*set_output"),
         (LogTransformer([3]), "columns has 3.*positions from 0 to 2"),
         (LogTransformer([True]), "columns has True"),
         (LogTransformer([0, 0]), "none of them twice"),
@@ -76,6 +76,12 @@ def test_logits_are_accurate_near_both_bounds():
 def test_wrong_parameters_and_rows_are_refused(step, reason):
     with pytest.raises(ValueError, match=reason):
         step.fit(X)
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"columns has 'd'.*\['a', 'b', 'c'\]"):
+        LogTransformer(["a", "d"]).fit(frame)
 
 
 def test_images_of_another_shape_are_refused():
