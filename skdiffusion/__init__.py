@@ -4,16 +4,21 @@ scikit-learn-compatible estimators for the joint density of the columns of a tab
 with or without a networkx graph of their dependences.
 """
 
-from . import datasets, graphs, metrics
+from . import datasets, graphs, metrics, pipeline, transformers
 from ._factorized import FactorizedDiffusionDensity
 from ._kernel import KernelScoreDensity
+from .pipeline import DensityPipeline, make_density_pipeline
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "DensityPipeline",
     "FactorizedDiffusionDensity",
     "KernelScoreDensity",
     "datasets",
     "graphs",
+    "make_density_pipeline",
     "metrics",
+    "pipeline",
+    "transformers",
 ]

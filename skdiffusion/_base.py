@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from . import flow
+from ._frames import to_frame
 from ._questions import QuestionsMixin
 from ._torch import resolve_device, to_numpy, to_tensor
 from ._validation import check_integer, check_weight
@@ -270,13 +271,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         return validate_data(self, X, dtype=np.float64, reset=False)
 
     def _as_frame(self, X: np.ndarray):
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "as_frame=True needs pandas: pip install 'skdiffusion[pandas]'."
-            ) from error
-        return pd.DataFrame(X, columns=list(self.factorization_.column_names))
+        return to_frame(X, self.factorization_.column_names)
 
     def _path(self) -> flow.Path:
         check_integer("n_steps", self.n_steps, low=1)

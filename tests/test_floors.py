@@ -11,6 +11,7 @@ ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
     {
         "_validation",
+        "_frames",
         "conditions",
         "graphs",
         "defaults",
@@ -23,8 +24,8 @@ FLOORS = [
     {"denoisers", "thresholds", "dual", "records"},
     {"networks", "kernels", "flow", "chunks"},
     {"training", "bandwidths", "sequential"},
-    {"datasets", "metrics", "conditioning"},
-    {"_questions"},
+    {"datasets", "metrics", "conditioning", "transformers"},
+    {"_questions", "pipeline"},
     {"_base"},
     {"_factorized", "_kernel"},
     {"__init__"},
@@ -39,6 +40,8 @@ WITHOUT_TORCH = {
     "whitening",
     "datasets",
     "metrics",
+    "transformers",
+    "pipeline",
 }
 
 

@@ -8,8 +8,6 @@ from networkx.algorithms.approximation import treewidth_min_fill_in
 
 from ._sharing import Sharing
 
-# source of factorizations whose contexts are parents
-DIRECTED = "a directed graph"
 MAX_NAMES = 8
 MAX_CLIQUES = 24
 
@@ -76,6 +74,8 @@ class Factorization:
         What the blocks were derived from, in words.
     sharing : Sharing or None
         Which factors share their weights; None if none do.
+    is_bayesian_network : bool
+        Whether the blocks are the columns given their parents in a directed graph.
     """
 
     blocks: tuple[Block, ...]
@@ -83,16 +83,12 @@ class Factorization:
     markov_graph: nx.Graph
     source: str
     sharing: Sharing | None = None
+    is_bayesian_network: bool = False
 
     @property
     def contexts(self) -> dict[int, tuple[int, ...]]:
         """Context of every column, in the order of the blocks."""
         return {j: block.context for block in self.blocks for j in block.columns}
-
-    @property
-    def is_bayesian_network(self) -> bool:
-        """Whether the blocks are the columns given their parents in a directed graph."""
-        return self.source == DIRECTED
 
     @property
     def structure(self) -> tuple:

@@ -2,7 +2,7 @@
 
 import networkx as nx
 
-from ._blocks import DIRECTED, Block, Factorization
+from ._blocks import Block, Factorization
 from ._checks import check_kind, on_positions
 from ._sharing import Sharing, check_sizes, make_sharing
 from ._structure import (
@@ -76,7 +76,8 @@ def factorize(
     else:
         limit = max_factor_size if diffusion == "auto" else None
         blocks, markov_graph, source = _undirected(graph, limit)
-    made = Factorization(tuple(blocks), labels, markov_graph, source, sharing)
+    is_network = graph.is_directed() and diffusion != "joint"
+    made = Factorization(tuple(blocks), labels, markov_graph, source, sharing, is_network)
     _check_factor_size(made, max_factor_size)
     if isinstance(share_weights, str):
         check_sizes(sharing, made.cliques, labels)
@@ -109,7 +110,7 @@ def _families(graph: nx.DiGraph):
         Block((j,), tuple(sorted(graph.predecessors(j))))
         for j in nx.lexicographical_topological_sort(graph)
     ]
-    return blocks, nx.moral_graph(graph), DIRECTED
+    return blocks, nx.moral_graph(graph), "a directed graph"
 
 
 def _joint(graph, *, together: bool):
