@@ -6,8 +6,10 @@ scoring, sampling and gradients are the same for all of them.
 
 import warnings
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from inspect import signature
 
+import networkx as nx
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, DensityMixin
@@ -18,6 +20,7 @@ from torch import Tensor
 from . import flow
 from ._frames import to_frame
 from ._questions import QuestionsMixin
+from ._selection import Choice
 from ._torch import resolve_device, to_numpy, to_tensor
 from ._validation import check_integer, check_weight
 from .chunks import by_chunks
@@ -86,9 +89,12 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         weight = check_weight(sample_weight, X)
         X, weight = self._drop_rows_without_weight(X, weight)
         self._refuse_integer_labels(columns)
-        factorization = self._factorize(
-            X.shape[1], getattr(self, "feature_names_in_", None)
-        )
+        names = getattr(self, "feature_names_in_", None)
+        choice = self._choose_graph(X, weight, names)
+        factorization = self._factorize(choice.graph, X.shape[1], names)
+        if choice.note:
+            source = f"{factorization.source}, {choice.note}"
+            factorization = replace(factorization, source=source)
         margins = self._fit_margins(X, weight, factorization)
         if margins.constant.any():
             names = np.array(factorization.column_names)[margins.constant].tolist()
@@ -101,6 +107,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
             check_random_state(self.random_state),
         )
         # together and last: a fit that fails or is interrupted leaves no half of a model
+        fitted |= self._graph_attributes(choice)
         fitted |= {"margins_": margins, "format_version_": FORMAT_VERSION}
         vars(self).update(fitted, _cache=None)
         return self
@@ -222,10 +229,18 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
     def _build_denoisers(self) -> list:
         """Denoisers from the arrays in `model_`."""
 
-    def _factorize(self, n_columns: int, column_names) -> Factorization:
-        """Factorization of the columns that the parameters imply."""
+    def _choose_graph(self, X, weight, column_names) -> Choice:
+        """Graph to use for these rows."""
+        return Choice(self.graph)
+
+    def _graph_attributes(self, choice: Choice) -> dict:
+        """Fitted attributes that say which graph was used."""
+        return {}
+
+    def _factorize(self, graph, n_columns: int, column_names) -> Factorization:
+        """Factorization of the columns that a graph and the parameters imply."""
         return factorize(
-            self.graph,
+            graph,
             n_columns,
             column_names=column_names,
             max_factor_size=self.max_factor_size,
@@ -237,7 +252,8 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
 
     def _refuse_integer_labels(self, columns) -> None:
         """Raise if graph nodes could mean labels as well as positions."""
-        if self.graph is None or columns is None or hasattr(self, "feature_names_in_"):
+        given = isinstance(self.graph, nx.Graph)
+        if not given or columns is None or hasattr(self, "feature_names_in_"):
             return
         if list(columns) != list(range(len(columns))):
             raise ValueError(

@@ -9,8 +9,8 @@ import skdiffusion
 
 ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
+    {"_validation"},
     {
-        "_validation",
         "_frames",
         "conditions",
         "graphs",
@@ -21,11 +21,11 @@ FLOORS = [
         "process",
         "solvers",
     },
-    {"denoisers", "thresholds", "dual", "records"},
+    {"denoisers", "thresholds", "dual", "records", "continuation"},
     {"networks", "kernels", "flow", "chunks"},
     {"training", "bandwidths", "sequential"},
     {"datasets", "metrics", "conditioning", "transformers"},
-    {"_questions", "pipeline"},
+    {"_questions", "_selection", "pipeline"},
     {"_base"},
     {"_factorized", "_kernel"},
     {"__init__"},
@@ -42,6 +42,8 @@ WITHOUT_TORCH = {
     "metrics",
     "transformers",
     "pipeline",
+    "_selection",
+    "continuation",
 }
 
 

@@ -14,11 +14,17 @@ where the context of a block holds only columns of earlier blocks:
   columns form joint blocks, whose factors are the maximal cliques of the graph as it is;
 - ``None`` makes every column depend on all columns before it, or is one joint block.
 
-This package does not know torch, data or densities.
+Graphs may also be learned from rows: `chow_liu_tree`, `graphical_lasso_graph` and
+`greedy_dag` return networkx graphs on the columns of a table.
+
+This package does not know torch or densities.
 """
 
 from ._blocks import Block, Factorization, generations
 from ._factorize import factorize
+from ._greedy import greedy_dag
+from ._information import chow_liu_tree
+from ._lasso import graphical_lasso_graph
 from ._sharing import Sharing, numbered
 from ._structure import colouring
 
@@ -26,8 +32,11 @@ __all__ = [
     "Block",
     "Factorization",
     "Sharing",
+    "chow_liu_tree",
     "colouring",
     "factorize",
     "generations",
+    "graphical_lasso_graph",
+    "greedy_dag",
     "numbered",
 ]

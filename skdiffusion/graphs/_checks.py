@@ -100,9 +100,22 @@ def _check_structure(graph, labels) -> None:
             "graph.remove_edges_from(networkx.selfloop_edges(graph))."
         )
     if graph.is_directed() and not nx.is_directed_acyclic_graph(graph):
+        _refuse_both_directions(graph, labels)
         cycle = [u for u, _ in nx.find_cycle(graph)]
         path = " -> ".join(repr(labels[j]) for j in [*cycle, cycle[0]])
         raise ValueError(
             f"graph has the directed cycle {path}; a Bayesian network must be acyclic. "
             "Remove one of its edges, or pass an undirected networkx.Graph."
+        )
+
+
+def _refuse_both_directions(graph: nx.DiGraph, labels) -> None:
+    both = [(u, v) for u, v in graph.edges if u < v and graph.has_edge(v, u)]
+    if both:
+        shown = [tuple(labels[j] for j in edge) for edge in both[:5]]
+        raise ValueError(
+            f"graph has edges in both directions between {shown}. If this is a partially "
+            "directed graph (PDAG) of a learner, whose undirected edges are stored "
+            "so, direct them first (with pgmpy, graph.to_dag()); if no edge has a "
+            "direction, pass networkx.Graph(graph)."
         )
