@@ -481,7 +481,7 @@ def test_frame_in_frame_out(chain):
         ({"device": "gpu"}, ValueError, "'gpu' is not a torch device"),
         ({"dtype": "float16"}, ValueError, "dtype must be one of 'float32', 'float64'"),
         ({"max_factor_size": 0}, ValueError, "max_factor_size"),
-        ({"graph": "tree"}, ValueError, "graph must be one of .auto. or a networkx graph"),
+        ({"graph": "tree"}, ValueError, "graph must be one of .auto. or a networkx"),
         ({"verbose": None}, TypeError, "verbose"),
     ],
 )
