@@ -11,6 +11,7 @@ ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
     {
         "_validation",
+        "_estimators",
         "graphs",
         "defaults",
         "margins",
@@ -30,6 +31,7 @@ FLOORS = [
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 WITHOUT_TORCH = {
     "_validation",
+    "_estimators",
     "graphs",
     "defaults",
     "margins",
