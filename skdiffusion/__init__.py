@@ -4,16 +4,19 @@ scikit-learn-compatible estimators for the joint density of the columns of a tab
 with or without a networkx graph of their dependences.
 """
 
-from . import datasets, graphs, metrics
+from . import datasets, graphs, metrics, outliers
 from ._factorized import FactorizedDiffusionDensity
 from ._kernel import KernelScoreDensity
+from .outliers import DensityOutlierDetector
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "DensityOutlierDetector",
     "FactorizedDiffusionDensity",
     "KernelScoreDensity",
     "datasets",
     "graphs",
     "metrics",
+    "outliers",
 ]

@@ -40,17 +40,24 @@ def column_names(estimator, X=None) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def log_density(estimator, rows: np.ndarray) -> np.ndarray:
-    """Log-density of rows, handed over in the form of those of fit.
+def named(estimator, rows: np.ndarray):
+    """Rows made by us in the form of those of fit: a DataFrame if that had names."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return rows
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=list(names))
+
+
+def log_density(estimator, rows) -> np.ndarray:
+    """Log-density of rows, of which none may be NaN.
 
     Raises
     ------
     ValueError
         If one is NaN or plus infinity; minus infinity is a density of zero.
     """
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is not None and not hasattr(rows, "columns"):
-        rows = _frame(rows, names)
     found = np.asarray(estimator.score_samples(rows), dtype=np.float64)
     n_bad = int((np.isnan(found) | (found == np.inf)).sum())
     if n_bad:
@@ -75,9 +82,3 @@ def draw(estimator, n_samples: int, random_state=None) -> np.ndarray:
         seeded = copy.copy(estimator).set_params(random_state=random_state)
         drawn = seeded.sample(n_samples)
     return np.asarray(drawn[0] if isinstance(drawn, tuple) else drawn, dtype=np.float64)
-
-
-def _frame(rows: np.ndarray, names):
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=list(names))

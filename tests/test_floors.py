@@ -23,7 +23,7 @@ FLOORS = [
     {"denoisers", "thresholds", "dual", "records"},
     {"networks", "kernels", "flow"},
     {"training", "bandwidths"},
-    {"datasets", "metrics"},
+    {"datasets", "metrics", "outliers"},
     {"_base"},
     {"_factorized", "_kernel"},
     {"__init__"},
@@ -38,6 +38,7 @@ WITHOUT_TORCH = {
     "whitening",
     "datasets",
     "metrics",
+    "outliers",
 }
 
 

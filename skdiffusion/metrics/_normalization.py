@@ -18,7 +18,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
-from .._estimators import check_answers, draw, log_density
+from .._estimators import check_answers, draw, log_density, named
 from .._validation import check_integer
 
 MAX_GRID_COLUMNS = 2
@@ -154,7 +154,8 @@ def _by_quadrature(estimator, rows, n_points: int) -> Normalization:
     w = np.stack(np.meshgrid(*[stats.cauchy.ppf(u)] * d, indexing="ij"), axis=-1)
     w = w.reshape(-1, d)
     log_q = stats.cauchy.logpdf(w).sum(axis=1) - np.log(np.diag(root)).sum()
-    ratio = np.exp(log_density(estimator, centre + w @ root.T) - log_q)
+    log_p = log_density(estimator, named(estimator, centre + w @ root.T))
+    ratio = np.exp(log_p - log_q)
     # mean over each of the 2^d interleaved grids of half as many points a side
     coarse = ratio.reshape([n // 2, 2] * d).mean(axis=tuple(range(0, 2 * d, 2)))
     integral = ratio.mean()
@@ -165,7 +166,8 @@ def _by_quadrature(estimator, rows, n_points: int) -> Normalization:
 def _by_importance(estimator, rows, n_points, random_state) -> Normalization:
     proposal = Proposal.fit(rows, random_state)
     points = proposal.draw(n_points, random_state)
-    ratio = np.exp(log_density(estimator, points) - proposal.log_density(points))
+    log_p = log_density(estimator, named(estimator, points))
+    ratio = np.exp(log_p - proposal.log_density(points))
     error = ratio.std(ddof=1) / np.sqrt(n_points)
     return _made(ratio.mean(), error, "importance sampling", ratio)
 
