@@ -4,7 +4,7 @@ scikit-learn-compatible estimators for the joint density of the columns of a tab
 with or without a networkx graph of their dependences.
 """
 
-from . import datasets, graphs, metrics, outliers
+from . import datasets, displays, graphs, metrics, outliers
 from ._factorized import FactorizedDiffusionDensity
 from ._kernel import KernelScoreDensity
 from .outliers import DensityOutlierDetector
@@ -16,6 +16,7 @@ __all__ = [
     "FactorizedDiffusionDensity",
     "KernelScoreDensity",
     "datasets",
+    "displays",
     "graphs",
     "metrics",
     "outliers",

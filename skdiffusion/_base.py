@@ -161,13 +161,7 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self, "model_")
         check_integer("n_samples", n_samples, low=1)
-        shape = (n_samples, self.n_features_in_)
-        noise = check_random_state(random_state).standard_normal(shape)
-        parts = flow.in_order(self._denoisers(), self.factorization_.generations)
-        path = self._path()
-        Z = self._by_chunks(
-            lambda e: flow.sample(parts, e, path), noise, parts, pad=False
-        )
+        Z = self._from_noise(flow.sample, n_samples, random_state)
         X = self.margins_.inverse(Z)
         return self._as_frame(X) if as_frame else X
 
@@ -276,6 +270,14 @@ class BaseDiffusionDensity(DensityMixin, BaseEstimator, ABC):
             ]
             self._cache = place, denoisers
         return self._cache[1]
+
+    def _from_noise(self, walk, n_samples: int, random_state) -> np.ndarray:
+        """What a walk of `flow` makes of standard normal noise."""
+        shape = (n_samples, self.n_features_in_)
+        noise = check_random_state(random_state).standard_normal(shape)
+        parts = flow.in_order(self._denoisers(), self.factorization_.generations)
+        path = self._path()
+        return self._by_chunks(lambda e: walk(parts, e, path), noise, parts, pad=False)
 
     def _by_chunks(self, function, rows: np.ndarray, denoisers, *, pad) -> np.ndarray:
         """Apply a function of tensors to chunks of rows that fit into the cache.

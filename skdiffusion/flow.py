@@ -20,6 +20,7 @@ References
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -130,15 +131,54 @@ def sample(denoisers: Sequence[Denoiser], noise: Tensor, path: Path) -> Tensor:
     return z
 
 
+def states(denoisers: Sequence[Denoiser], noise: Tensor, path: Path) -> Tensor:
+    r"""Where `sample` comes by on its way from noise to rows.
+
+    A column that is noised given its context, with own coordinates :math:`r` and
+    :math:`z = m + s\, r`, is shown as :math:`z_t = \cos(t)\, m + s\, r_t`, the process
+    with noise of the scale s that its context leaves open.
+
+    Parameters
+    ----------
+    denoisers, noise, path
+        As for `sample`.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_steps + 1, n_features)
+        Standardised, at the times of ``path.grid()`` from the last to the first;
+        ``states[:, -1] / cos(t_min)`` are the rows of `sample`.
+    """
+    z = torch.zeros_like(noise)
+    times = torch.tensor(path.grid()[::-1]).to(noise).reshape(-1, 1, 1)
+    z_t = noise.new_empty((len(times), *noise.shape))
+    for denoiser in denoisers:
+        own = list(denoiser.columns)
+        r_t = torch.stack(list(_walk_back(denoiser, z, noise[:, own], path)))
+        m = denoiser.from_own(torch.zeros_like(r_t[0]), z)
+        z_t[..., own] = denoiser.from_own(r_t, z) - (1 - torch.cos(times)) * m
+        z[:, own] = denoiser.from_own(r_t[-1] / math.cos(path.t_min), z)
+    return z_t.transpose(0, 1)
+
+
 def _sample_own(denoiser: Denoiser, z: Tensor, noise: Tensor, path: Path) -> Tensor:
+    for r_t in _walk_back(denoiser, z, noise, path):
+        end = r_t
+    return denoiser.from_own(end / math.cos(path.t_min), z)
+
+
+def _walk_back(denoiser: Denoiser, z: Tensor, noise: Tensor, path: Path):
+    """Own noisy coordinates at every time of the grid, from the last to the first."""
     code = denoiser.encode(z)
 
     def slope(t, state):
         return (denoiser.velocity(state[0], _tensor(t), code),)
 
-    start = (math.sin(path.t_max) * noise,)
-    (r_t,) = integrate(slope, start, path.grid()[::-1], path.method)
-    return denoiser.from_own(r_t / math.cos(path.t_min), z)
+    r_t = math.sin(path.t_max) * noise
+    yield r_t
+    for step in pairwise(path.grid()[::-1]):
+        (r_t,) = integrate(slope, (r_t,), step, path.method)
+        yield r_t
 
 
 def _tensor(t: float) -> Tensor:

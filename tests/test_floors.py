@@ -25,7 +25,7 @@ FLOORS = [
     {"training", "bandwidths"},
     {"datasets", "metrics", "outliers"},
     {"_base"},
-    {"_factorized", "_kernel"},
+    {"_factorized", "_kernel", "displays"},
     {"__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -9,7 +9,7 @@ Works with any estimator that has `score_samples`: scikit-learn's `KernelDensity
 - Does it agree with rows it has not seen? `calibration_test`, `two_sample_test`.
 """
 
-from ._calibration import CalibrationTest, calibration_test
+from ._calibration import CalibrationTest, calibration_test, probability_integrals
 from ._comparison import Comparison, compare
 from ._log_densities import (
     IntegrationError,
@@ -35,6 +35,7 @@ __all__ = [
     "mean_log_density",
     "normalization",
     "paired_difference",
+    "probability_integrals",
     "total_variation",
     "two_sample_test",
 ]

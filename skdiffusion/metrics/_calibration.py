@@ -59,7 +59,7 @@ class CalibrationTest:
         return "\n".join([*lines, f"  together: p-value {self.p_value:.3g}"])
 
 
-def uniforms(estimator, X) -> np.ndarray:
+def probability_integrals(estimator, X) -> np.ndarray:
     """Distribution function of each column given earlier ones, (n_samples, n_features).
 
     Parameters
