@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 from skdiffusion._estimators import draw
@@ -310,6 +310,17 @@ def test_bends_of_a_pipeline_are_part_of_its_density():
     expected = bent.score_samples(X) + X.sum(axis=1)
     found = compare({"bent": bent}, X).entries[0]
     assert found.mean == pytest.approx(expected.mean(), abs=1e-5)
+
+
+def test_a_pipeline_that_knows_its_units_is_left_alone():
+    class InUnitsOfRows(Pipeline):
+        def score_samples(self, X):
+            return super().score_samples(X) - np.log(self[0].scale_).sum()
+
+    X = 10 * standard_normal(40, 2)
+    steps = [("scaler", StandardScaler()), ("density", KernelDensity())]
+    found = compare([Pipeline(steps).fit(X), InUnitsOfRows(steps).fit(X)], X).entries
+    assert found[0].mean == pytest.approx(found[1].mean)
 
 
 def test_a_pipeline_that_drops_columns_has_no_density_of_the_rows():

@@ -127,6 +127,10 @@ def test_features_may_be_positions_in_any_order(kde, frame):
     by_name = DensityDisplay.from_estimator(kde, frame, features=["effect", "dose"])
     by_position = DensityDisplay.from_estimator(kde, frame, features=[2, 0])
     np.testing.assert_array_equal(by_name.density, by_position.density)
+    point = frame.iloc[:1].copy()
+    point["effect"], point["dose"] = by_name.grid[0][3], by_name.grid[1][5]
+    point["level"] = frame["level"].median()
+    assert by_name.density[3, 5] == pytest.approx(np.exp(kde.score_samples(point))[0])
     assert by_name.ax_.get_xlabel() == "effect"
     np.testing.assert_allclose(by_name.grid[0][[0, -1]], by_name.ax_.get_xlim())
 
@@ -161,6 +165,7 @@ def test_pairs_hold_data_and_samples(frame):
     )
     np.testing.assert_array_equal(display.X, frame[["effect", "dose"]])
     assert display.samples.shape == (30, 2)
+    np.testing.assert_allclose(display.samples.std(axis=0), [0.1, 1], rtol=0.5)
     assert [t.get_text() for t in display.legend_.get_texts()] == [
         "data (60 rows)",
         "samples (30)",
@@ -181,12 +186,13 @@ def test_dots_of_pairs_have_the_colour_of_their_kind(kde, frame):
 
 def test_histograms_of_pairs_count_shares_of_rows(kde, frame):
     display = PairsDisplay.from_estimator(kde, frame, n_samples=20, random_state=0)
-    bars = [p for p in display.axes_[1, 1].patches if hasattr(p, "get_height")]
-    assert sum(b.get_height() for b in bars) == pytest.approx(1)
-    left = [b.get_x() for b in bars]
-    edges = np.r_[left, left[-1] + bars[-1].get_width()]
-    counts = np.histogram(frame["level"], edges)[0]
-    np.testing.assert_allclose([60 * b.get_height() for b in bars], counts, atol=1e-9)
+    patches = display.axes_[1, 1].patches
+    bars, line = [p for p in patches if hasattr(p, "get_height")], patches[-1]
+    edges = np.r_[[b.get_x() for b in bars], bars[-1].get_x() + bars[-1].get_width()]
+    shares = np.histogram(display.X[:, 1], edges)[0] / 60
+    np.testing.assert_allclose([b.get_height() for b in bars], shares, atol=1e-9)
+    shares = np.histogram(display.samples[:, 1], edges)[0] / 20
+    assert line.get_xy()[:, 1].max() == pytest.approx(shares.max())
 
 
 def test_too_many_columns_are_not_shown_unasked():
@@ -268,6 +274,7 @@ def test_probability_integrals_by_name(frame):
     density = Shifted().fit(frame)
     display = ProbabilityIntegralDisplay.from_estimator(density, frame, features="level")
     assert display.axes_[0, 0].get_title() == "level"
+    np.testing.assert_array_equal(display.values, stats.norm.cdf(frame[["level"]]))
     with pytest.raises(ValueError, match="Did you mean 'histogram'"):
         display.plot(kind="histograms")
 

@@ -39,6 +39,16 @@ class FlowDisplay:
     figure_ : Figure
     panels_ : ndarray of int of shape (n_panels,)
         Positions of the shown times in `times`.
+
+    Examples
+    --------
+    >>> from skdiffusion import KernelScoreDensity
+    >>> from skdiffusion.datasets import make_nonlinear_chain
+    >>> from skdiffusion.displays import FlowDisplay
+    >>> chain = make_nonlinear_chain(100, n_features=2, random_state=0)
+    >>> density = KernelScoreDensity(chain.graph, bandwidth=0.2).fit(chain.data)
+    >>> FlowDisplay.from_estimator(density, n_samples=50).states.shape
+    (50, 13, 2)
     """
 
     def __init__(self, states, times, *, feature_names):

@@ -89,8 +89,8 @@ class GraphDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         arrows : bool, default=None
-            Whether lines are arrows from contexts to columns; None is True if a directed
-            graph was given and no columns are diffused together.
+            Whether lines are arrows from contexts to columns; None is True if the given
+            graph is directed. Columns diffused together have no contexts among them.
         pos : dict, default=None
             Places of the columns, by position or name; None finds some.
 
@@ -136,8 +136,7 @@ class GraphDisplay:
 
     def _draw_edges(self, arrows) -> None:
         factorization, directed = self.factorization, isinstance(self.graph, nx.DiGraph)
-        if arrows is None:
-            arrows = directed and not self._joint_columns()
+        arrows = directed if arrows is None else arrows
         contexts = factorization.contexts.items() if arrows else ()
         self.arrows_ = [(c, j) for j, context in contexts for c in context]
         lines = {frozenset(edge) for edge in factorization.markov_graph.edges}

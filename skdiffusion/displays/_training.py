@@ -25,6 +25,17 @@ class TrainingDisplay:
     ----------
     axes_ : ndarray of Axes of shape (2, 1), or (1, 1) without held-out rows
     figure_ : Figure
+
+    Examples
+    --------
+    >>> from skdiffusion import FactorizedDiffusionDensity
+    >>> from skdiffusion.datasets import make_nonlinear_chain
+    >>> from skdiffusion.displays import TrainingDisplay
+    >>> chain = make_nonlinear_chain(200, n_features=2, random_state=0)
+    >>> density = FactorizedDiffusionDensity(chain.graph, max_iter=100, random_state=0)
+    >>> display = TrainingDisplay.from_estimator(density.fit(chain.data))
+    >>> display.validation_steps
+    array([  0,  50, 100])
     """
 
     def __init__(

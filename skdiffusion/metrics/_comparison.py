@@ -79,7 +79,7 @@ def compare(estimators, X, sample_weight=None) -> Comparison:
     ----------
     estimators : dict of str to estimator, or list of estimators
         Fitted, all with `score_samples`: ours, `KernelDensity`, `GaussianMixture`, ... In
-        a list they are named by their classes. The log-density of a pipeline is brought
+        a list they are named by their classes. The log-density of a `Pipeline` is brought
         to the units of X: the log-determinant of its transformation is added, by central
         differences.
     X : array-like of shape (n_samples, n_features)

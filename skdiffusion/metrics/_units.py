@@ -20,7 +20,7 @@ def log_density_in_data_units(estimator, X) -> np.ndarray:
     Parameters
     ----------
     estimator : object with `score_samples`
-        Fitted density estimator, or a pipeline that ends in one.
+        Fitted density estimator, or a `sklearn.pipeline.Pipeline` that ends in one.
     X : array-like of shape (n_samples, n_features)
         Rows.
 
@@ -30,7 +30,8 @@ def log_density_in_data_units(estimator, X) -> np.ndarray:
         If a pipeline changes the number of columns, so that it has no density of them.
     """
     found = log_density(estimator, X)
-    if isinstance(estimator, Pipeline) and len(estimator) > 1:
+    # a subclass may change the units by itself
+    if type(estimator) is Pipeline and len(estimator) > 1:
         found = found + _log_determinant(estimator[:-1], X)
     return found
 
