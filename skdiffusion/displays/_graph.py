@@ -39,6 +39,10 @@ class GraphDisplay:
         Places of the columns.
     hulls_ : list of Polygon
         Outline of each factor, in the order of ``factorization.cliques``.
+    arrows_ : list of tuple of int
+        Pairs of a context and its column that are joined by arrows.
+    added_ : set of frozenset of int
+        Pairs of columns joined by dashed lines, which were not in the given graph.
 
     Examples
     --------

@@ -29,7 +29,7 @@ def _apart(points: np.ndarray) -> np.ndarray:
     if len(points) == 1:
         return np.zeros((1, 2))
     points = points / pdist(points).min()
-    turned = [points @ _rotation(angle) for angle in np.radians(np.arange(0, 180, 3))]
+    turned = [points @ _rotation(angle) for angle in np.radians(np.arange(0, 180, 0.5))]
     # the margin tells lines of all directions apart, which have no area
     room = [np.prod(np.ptp(p, axis=0) + 0.5) for p in turned]
     best = turned[int(np.argmin(np.round(room, 6)))]

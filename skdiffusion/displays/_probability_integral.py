@@ -11,8 +11,7 @@ from ._common import BLUE, GREY, LIGHT, ORANGE, grid_of_axes, positions
 KINDS = ("histogram", "pp")
 LEVEL = 0.95
 BAND = "95 % band of {}"
-# room above the bars for the legend
-HEADROOM = 1.45
+HEADROOM = 1.15
 PANELS_PER_ROW = 4
 
 
@@ -95,7 +94,7 @@ class ProbabilityIntegralDisplay:
         n = len(self.feature_names)
         n_columns = min(n, PANELS_PER_ROW)
         n_rows = -(-n // n_columns)
-        figsize = (max(5.0, 2.6 * n_columns), 0.8 + 2.4 * n_rows)
+        figsize = (max(5.0, 2.6 * n_columns), 1.1 + 2.4 * n_rows)
         self.axes_ = grid_of_axes(
             ax, n_rows, n_columns, figsize, sharex=True, sharey=True
         )
@@ -104,7 +103,7 @@ class ProbabilityIntegralDisplay:
             self._lines()
         else:
             self._histograms(n_bins)
-        self._label(kind)
+        self._label(kind, own_figure=ax is None)
         return self
 
     def _panels(self):
@@ -148,11 +147,16 @@ class ProbabilityIntegralDisplay:
             )
             ax.set_aspect("equal")
 
-    def _label(self, kind: str) -> None:
+    def _label(self, kind: str, own_figure: bool) -> None:
         for ax in self.axes_.flat[len(self.feature_names) :]:
             ax.set_axis_off()
         for ax in self.axes_[:, 0]:
             ax.set_ylabel("share of rows below" if kind == "pp" else "rows per bin")
         for ax in self.axes_[-1]:
             ax.set_xlabel("probability integral")
-        self.axes_[0, 0].legend(fontsize="small")
+        first = self.axes_[0, 0]
+        if own_figure:
+            handles = first.get_legend_handles_labels()
+            self.figure_.legend(*handles, loc="outside upper center", ncols=3)
+        else:
+            first.legend(fontsize="small")
