@@ -321,6 +321,12 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
             self._cache = place, denoisers
         return self._cache[1]
 
+    def _from_noise(self, walk, noise: np.ndarray) -> np.ndarray:
+        """What a walk of `flow` makes of standard normal noise, in standard units."""
+        parts = flow.in_order(self._denoisers(), self.factorization_.generations)
+        path = self._path()
+        return self._by_chunks(lambda e: walk(parts, e, path), noise, parts, pad=False)
+
     def _by_chunks(self, function, rows: np.ndarray, denoisers, *, pad) -> np.ndarray:
         """Apply a function of tensors to chunks of rows that fit into the cache."""
         z = to_tensor(rows, device=resolve_device(self.device))

@@ -100,11 +100,9 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         networks, 320 / n and at most 0.5 for joint ones.
     batch_size : int or None, default=None
         Rows for one step of each network; None is 512 up to 4000 rows and 1024 beyond. At
-        most four times the number of
-        training rows.
+        most four times the number of training rows.
     max_iter : int or None, default=None
-        Largest number of steps; None is 2000 up to 4000 rows or with joint blocks, and
-        4000 beyond.
+        Largest number of steps; None is 4000, or 2000 up to 4000 rows or in joint blocks.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
@@ -151,9 +149,10 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         Denoising loss of every step, averaged over columns. It starts near 1, the loss
         of the model where training starts.
     validation_scores_ : list of float
-        Held-out mean log-density of the current weights in nats per row in data units,
-        before training and at every check (mean over the networks, each on rows that it
-        has not seen); empty without held-out rows.
+        Held-out mean log-density of the current weights in nats per row in data units
+        (mean over the networks, each on rows it has not seen); empty without such rows.
+    validation_steps_ : list of int
+        Number of steps taken at each of these checks; the first is 0, before training.
     best_validation_score_ : float or None
         Held-out mean log-density of the weights that were kept.
     n_iter_ : int
@@ -382,6 +381,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
             "factorization_": factorization.with_engines(engines),
             "loss_curve_": record.loss_curve,
             "validation_scores_": record.validation_scores,
+            "validation_steps_": record.validation_steps,
             "best_validation_score_": record.best_validation_score,
             "n_iter_": len(record.loss_curve),
         }

@@ -186,10 +186,7 @@ class QuestionsMixin:
             raise ValueError(
                 f"Z must have {self.n_features_in_} columns, got {Z.shape[1]}."
             )
-        parts = flow.in_order(self._denoisers(), self.factorization_.generations)
-        path = self._path()
-        walk = lambda e: flow.from_normal(parts, e, path)
-        return self.margins_.inverse(self._by_chunks(walk, Z, parts, pad=False))
+        return self.margins_.inverse(self._from_noise(flow.from_normal, Z))
 
     def conditional_cdf(self, X):
         """Distribution function of each column given its context, at each row.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
+from ._estimators import named
 from ._torch import make_generator, resolve_device, to_numpy, to_tensor
 from ._validation import check_integer
 from .conditions import Conditions, read_conditions
@@ -164,7 +165,9 @@ class ConditionalDensity:
         X = self.density._check_rows(X)
         self._check_values(X)
         inside = ((self.conditions.low <= X) & (self.conditions.high >= X)).all(axis=1)
-        log_density = self.density.score_samples(self._named(X)) - self.log_normalizer
+        log_density = (
+            self.density.score_samples(named(self.density, X)) - self.log_normalizer
+        )
         return np.where(inside, log_density, -np.inf)
 
     def score(self, X, y=None):
@@ -194,11 +197,6 @@ class ConditionalDensity:
 
     def _by_condition(self, values: np.ndarray):
         return values if self.conditions.by_row else float(values[0])
-
-    def _named(self, X: np.ndarray):
-        """Rows with the names that the estimator saw in fit, if it saw any."""
-        named = hasattr(self.density, "feature_names_in_")
-        return self.density._as_frame(X) if named else X
 
     def _check_values(self, X: np.ndarray) -> None:
         value = self.conditions.value

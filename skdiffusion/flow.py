@@ -20,8 +20,9 @@ References
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -158,28 +159,66 @@ def from_normal(denoisers: Sequence[Denoiser], noise: Tensor, path: Path) -> Ten
     return z
 
 
+def states(denoisers: Sequence[Denoiser], noise: Tensor, path: Path) -> Tensor:
+    r"""Where `from_normal` comes by on its way from noise to rows.
+
+    A column that is noised given its context, with own coordinates :math:`r` and
+    :math:`z = m + s\, r`, is shown as :math:`z_t = \cos(t)\, m + s\, r_t`, the process
+    with noise of the scale s that its context leaves open.
+
+    Parameters
+    ----------
+    denoisers, noise, path
+        As for `from_normal`.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_steps + 1, n_features)
+        Standardised, at the times of ``path.grid()`` from the last to the first;
+        ``states[:, -1] / cos(t_min)`` are the rows of `from_normal`.
+    """
+    z = torch.zeros_like(noise)
+    times = torch.tensor(path.grid()[::-1]).to(noise).reshape(-1, 1, 1)
+    z_t = noise.new_empty((len(times), *noise.shape))
+    for denoiser in denoisers:
+        own = list(denoiser.columns)
+        r_t = torch.stack(list(_walk_back(denoiser, z, noise[:, own], path)))
+        m = denoiser.from_own(torch.zeros_like(r_t[0]), z)
+        z_t[..., own] = denoiser.from_own(r_t, z) - (1 - torch.cos(times)) * m
+        z[:, own] = denoiser.from_own(r_t[-1] / math.cos(path.t_min), z)
+    return z_t.transpose(0, 1)
+
+
 def own_to_normal(denoiser: Denoiser, z: Tensor, path: Path) -> Tensor:
     """Noise of the own columns of one denoiser given their contexts, (n, n_own)."""
     start = math.cos(path.t_min) * denoiser.to_own(z)[0]
-    return _walk(denoiser, z, start, path.grid(), path.method) / math.sin(path.t_max)
+    *_, end = _walk(denoiser, z, start, path.grid(), path.method)
+    return end / math.sin(path.t_max)
 
 
 def own_from_normal(denoiser: Denoiser, z: Tensor, noise: Tensor, path: Path) -> Tensor:
     """Own columns of one denoiser given their contexts, from their noise, (n, n_own)."""
-    start = math.sin(path.t_max) * noise
-    r_t = _walk(denoiser, z, start, path.grid()[::-1], path.method)
+    *_, r_t = _walk_back(denoiser, z, noise, path)
     return denoiser.from_own(r_t / math.cos(path.t_min), z)
 
 
-def _walk(denoiser: Denoiser, z: Tensor, start: Tensor, grid, method) -> Tensor:
-    """Own columns at the end of a walk along the flow."""
+def _walk_back(denoiser: Denoiser, z: Tensor, noise: Tensor, path: Path):
+    start = math.sin(path.t_max) * noise
+    return _walk(denoiser, z, start, path.grid()[::-1], path.method)
+
+
+def _walk(denoiser: Denoiser, z: Tensor, start: Tensor, grid, method) -> Iterator[Tensor]:
+    """Own noisy coordinates at every time of a grid."""
     code = denoiser.encode(z)
 
     def slope(t, state):
         return (denoiser.velocity(state[0], _tensor(t), code),)
 
-    (end,) = integrate(slope, (start,), grid, method)
-    return end
+    r_t = start
+    yield r_t
+    for step in pairwise(grid):
+        (r_t,) = integrate(slope, (r_t,), step, method)
+        yield r_t
 
 
 def _tensor(t: float) -> Tensor:

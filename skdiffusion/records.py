@@ -66,12 +66,15 @@ class Record:
         Number of steps planned.
     kept_scores : list of float
         Likewise, of the weights that are kept so far.
+    validation_steps : list of int
+        Number of steps taken at each check; 0 is before training.
     """
 
     max_iter: int
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     kept_scores: list[float] = field(default_factory=list)
+    validation_steps: list[int] = field(default_factory=list)
 
     @property
     def best_validation_score(self) -> float | None:

@@ -300,6 +300,7 @@ class Trainer:
         """Record the mean over the members of their held-out log-densities."""
         kept = [m.best.mean_log_density(m.best.scores) for m in self.members]
         self.record.validation_scores.append(sum(current) / len(current))
+        self.record.validation_steps.append(len(self.record.loss_curve))
         self.record.kept_scores.append(sum(kept) / len(kept))
 
 

@@ -11,6 +11,7 @@ ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
     {"_validation"},
     {
+        "_estimators",
         "_frames",
         "conditions",
         "graphs",
@@ -24,15 +25,16 @@ FLOORS = [
     {"denoisers", "thresholds", "dual", "records", "continuation"},
     {"networks", "kernels", "flow", "chunks"},
     {"training", "bandwidths", "sequential"},
-    {"datasets", "metrics", "conditioning", "transformers"},
+    {"datasets", "metrics", "conditioning", "transformers", "outliers"},
     {"_questions", "_selection", "pipeline"},
     {"_base"},
-    {"_factorized", "_kernel"},
+    {"_factorized", "_kernel", "displays"},
     {"__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 WITHOUT_TORCH = {
     "_validation",
+    "_estimators",
     "conditions",
     "graphs",
     "defaults",
@@ -40,6 +42,7 @@ WITHOUT_TORCH = {
     "whitening",
     "datasets",
     "metrics",
+    "outliers",
     "transformers",
     "pipeline",
     "_selection",

@@ -5,7 +5,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from skdiffusion.denoisers import GaussianDenoiser
-from skdiffusion.flow import Path, from_normal, in_order, log_density
+from skdiffusion.flow import Path, from_normal, in_order, log_density, states
 
 NOISE_FLOOR = 0.1
 T_MIN = math.atan(NOISE_FLOOR)
@@ -71,3 +71,30 @@ def test_several_denoisers_fill_all_columns(correlated, network):
     assert terms[0, :2].sum().item() == pytest.approx(
         law.log_prob(z[:, [1, 0]]).item(), abs=1e-5
     )
+
+
+def test_states_lead_from_noise_to_the_samples(network, generator):
+    path = Path(T_MIN, 12)
+    noise = torch.randn(5, 4, generator=generator).double()
+    parts = in_order([network], [(0,), (1,), (2,), (3,)])
+    found = states(parts, noise, path)
+    assert found.shape == (5, 13, 4)
+    rows = from_normal(parts, noise, path)
+    torch.testing.assert_close(found[:, 0], network.scale.double() * noise)
+    torch.testing.assert_close(found[:, -1], math.cos(T_MIN) * rows)
+
+
+def test_states_of_a_gaussian_have_the_moments_of_the_process(correlated, generator):
+    """Catches states that are out of order or belong to other times."""
+    denoiser, law = correlated
+    noise = torch.randn(50_000, 2, generator=generator).double()
+    path = Path(T_MIN, 20)
+    found = states([denoiser], noise, path).flip(2)
+    for k in (0, 8, 15, 20):
+        t = path.grid()[::-1][k]
+        mean, clean = math.cos(t) * law.mean, law.covariance_matrix
+        # the law is smoothed by the noise floor already
+        clean = clean - NOISE_FLOOR**2 * torch.eye(2).double()
+        covariance = math.cos(t) ** 2 * clean + math.sin(t) ** 2 * torch.eye(2).double()
+        torch.testing.assert_close(found[:, k].mean(0), mean, atol=0.02, rtol=0)
+        torch.testing.assert_close(found[:, k].T.cov(), covariance, atol=0.02, rtol=0)

@@ -1,15 +1,12 @@
 """The pipeline itself: fit, log-densities and samples through its transformers."""
 
-import copy
-from inspect import signature
-
 import numpy as np
 from sklearn.base import is_outlier_detector
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._estimators import draw
 from .._frames import to_frame
 from .._validation import check_boolean, check_integer
 from ..metrics import mean_log_density
@@ -203,7 +200,7 @@ class DensityPipeline(Pipeline):
         self._refuse(refusal_before)
         check_integer("n_samples", n_samples, low=1)
         check_boolean("as_frame", as_frame)
-        Z = _draw(self.steps[-1][1], n_samples, random_state)
+        Z = draw(self.steps[-1][1], n_samples, random_state)
         X = pull_back(self._transformers(), Z)
         return to_frame(X, self.column_names_) if as_frame else X
 
@@ -280,24 +277,3 @@ def _column_names(X) -> list[str]:
     if names and all(isinstance(name, str) for name in names):
         return names
     return [f"x{i}" for i in range(np.shape(X)[-1])]
-
-
-def _draw(estimator, n_samples: int, random_state) -> np.ndarray:
-    """Sample of an estimator, whose `sample` may know nothing of a random state."""
-    given = random_state is not None
-    random_state = check_random_state(random_state)
-    if "random_state" in signature(estimator.sample).parameters:
-        return np.asarray(estimator.sample(n_samples, random_state=random_state))
-    if "random_state" in estimator.get_params(deep=False):
-        # its own state would give the same rows in every call
-        estimator = copy.copy(estimator).set_params(random_state=random_state)
-    elif given:
-        raise ValueError(
-            f"{type(estimator).__name__} has no random_state, so that of this call "
-            "cannot be used; leave it None."
-        )
-    drawn = estimator.sample(n_samples)
-    if isinstance(drawn, tuple):
-        # a mixture and the labels of its components, by which the rows are sorted
-        return random_state.permutation(np.asarray(drawn[0]))
-    return np.asarray(drawn)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ._validation import check_integer, check_weight
+from .._validation import check_integer, check_weight
 
 
 def mean_log_density(estimator, X, y=None, sample_weight=None) -> float:
