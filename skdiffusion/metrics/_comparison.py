@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
-from .._estimators import check_answers
+from .._estimators import check_answers, log_density
 from .._validation import check_weight
 from ._log_densities import PairedDifference, paired_difference
-from ._units import log_density_in_data_units
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,7 @@ def compare(estimators, X, sample_weight=None) -> Comparison:
     ----------
     estimators : dict of str to estimator, or list of estimators
         Fitted, all with `score_samples`: ours, `KernelDensity`, `GaussianMixture`, ... In
-        a list they are named by their classes. The log-density of a `Pipeline` is brought
-        to the units of X: the log-determinant of its transformation is added, by central
-        differences.
+        a list they are named by their classes. A pipeline must be a `DensityPipeline`.
     X : array-like of shape (n_samples, n_features)
         Rows that no estimator has seen.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -97,7 +95,8 @@ def compare(estimators, X, sample_weight=None) -> Comparison:
     Raises
     ------
     TypeError
-        If `estimators` is neither a dict nor a list, or one has no `score_samples`.
+        If `estimators` is neither a dict nor a list, one has no `score_samples`, or
+        one is a plain `Pipeline`, whose log-densities are those of transformed rows.
     ValueError
         If there are none, or a log-density is NaN or plus infinity.
 
@@ -118,7 +117,8 @@ def compare(estimators, X, sample_weight=None) -> Comparison:
     named = _named(estimators)
     for name, estimator in named.items():
         check_answers(estimator, "score_samples", purpose=f"compare ({name!r})")
-    scores = {n: log_density_in_data_units(e, X) for n, e in named.items()}
+        _refuse_other_units(name, estimator)
+    scores = {n: log_density(e, X) for n, e in named.items()}
     weight = check_weight(sample_weight, next(iter(scores.values())))
     counts = weight > 0
     scores, weight = {n: s[counts] for n, s in scores.items()}, weight[counts]
@@ -126,6 +126,16 @@ def compare(estimators, X, sample_weight=None) -> Comparison:
     entries = [_entry(name, found, best, weight) for name, found in scores.items()]
     entries.sort(key=lambda e: _rank(scores[e.name], weight))
     return Comparison(tuple(entries), len(best))
+
+
+def _refuse_other_units(name: str, estimator) -> None:
+    # a subclass, such as DensityPipeline, may bring its log-densities back
+    if type(estimator) is Pipeline and len(estimator) > 1:
+        raise TypeError(
+            f"{name!r} is a plain Pipeline, whose log-densities are those of transformed "
+            "rows and cannot be compared with others. Use DensityPipeline with the same "
+            "steps, which gives them in the units of X."
+        )
 
 
 def _rank(found: np.ndarray, weight: np.ndarray) -> tuple:
