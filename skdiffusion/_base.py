@@ -4,7 +4,6 @@ A subclass says which parameters it has and how denoisers come from standardised
 scoring, sampling and gradients are the same for all of them.
 """
 
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from inspect import signature
@@ -23,6 +22,7 @@ from ._questions import QuestionsMixin
 from ._selection import Choice
 from ._torch import resolve_device, to_numpy, to_tensor
 from ._validation import check_integer, check_weight
+from ._warnings import warn_user
 from .chunks import by_chunks
 from .conditioning import intervened
 from .graphs import Factorization, factorize
@@ -98,7 +98,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         margins = self._fit_margins(X, weight, factorization)
         if margins.constant.any():
             names = np.array(factorization.column_names)[margins.constant].tolist()
-            warnings.warn(CONSTANT_COLUMNS.format(names, self._smoothing), stacklevel=2)
+            warn_user(CONSTANT_COLUMNS.format(names, self._smoothing))
         fitted = self._fit_model(
             margins.forward_training(X),
             weight / weight.mean(),
