@@ -25,13 +25,15 @@ from ._validation import check_integer, check_weight
 from ._warnings import warn_user
 from .chunks import by_chunks
 from .conditioning import intervened
-from .graphs import Factorization, factorize
+from .graphs import Factorization, factorize, from_plain, to_plain
 from .margins import Standardization
 from .metrics import mean_log_density
 from .process import stopping_time
 from .sequential import Chain
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+# parameters and attributes that are saved as plain lists
+GRAPHS = ("graph", "graph_")
 CONSTANT_COLUMNS = (
     "columns {} are constant; their density is normal around the constant with standard "
     "deviation {}, in the units of the data."
@@ -354,7 +356,8 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
     def __getstate__(self):
         state = super().__getstate__().copy()
         state.pop("_cache", None)
-        return state
+        graphs = {k: to_plain(state[k]) for k in GRAPHS if k in state}
+        return state | graphs
 
     def __setstate__(self, state):
         version = state.get("format_version_", FORMAT_VERSION)
@@ -366,7 +369,8 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
             )
         # parameters that a later release added have their defaults
         added = {k: v for k, v in self._defaults().items() if k not in state}
-        super().__setstate__(added | state)
+        graphs = {k: from_plain(state[k]) for k in GRAPHS if k in state}
+        super().__setstate__(added | state | graphs)
 
     @classmethod
     def _defaults(cls) -> dict:
