@@ -21,7 +21,7 @@ from ._frames import to_frame
 from ._questions import QuestionsMixin
 from ._selection import Choice
 from ._torch import resolve_device, to_numpy, to_tensor
-from ._validation import check_integer, check_weight
+from ._validation import check_boolean, check_integer, check_weight
 from ._warnings import warn_user
 from .chunks import by_chunks
 from .conditioning import intervened
@@ -109,7 +109,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
             check_random_state(self.random_state),
         )
         # together and last: a fit that fails or is interrupted leaves no half of a model
-        fitted |= self._graph_attributes(choice)
+        fitted |= {"graph_": choice.graph, "graph_scores_": choice.scores}
         fitted |= {"margins_": margins, "format_version_": FORMAT_VERSION}
         vars(self).update(fitted, _cache=None)
         return self
@@ -154,14 +154,14 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         return mean_log_density(self, X, sample_weight=sample_weight)
 
     def sample(
-        self, n_samples=1, random_state=None, *, given=None, do=None, as_frame=False
+        self, n_samples=None, random_state=None, *, given=None, do=None, as_frame=False
     ):
         """Draw rows from the fitted density.
 
         Parameters
         ----------
-        n_samples : int, default=1
-            Number of rows.
+        n_samples : int or None, default=None
+            Number of rows; None is 1 or, with an array in `given` or `do`, its length.
         random_state : int, RandomState instance or None, default=None
             Source of randomness of this call; with None every call differs.
         given : dict or None, default=None
@@ -179,12 +179,20 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
             Rows in the units of the data passed to `fit`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `given` or `do` cannot be read, is all but impossible under the density,
+            or names one column in both; if `do` is asked of a graph without directions.
         """
         check_is_fitted(self, "model_")
-        check_integer("n_samples", n_samples, low=1)
+        check_boolean("as_frame", as_frame)
+        if n_samples is not None:
+            check_integer("n_samples", n_samples, low=1)
         random_state = check_random_state(random_state)
         if given is None and do is None:
-            shape = (n_samples, self.n_features_in_)
+            shape = (n_samples or 1, self.n_features_in_)
             X = self.from_normal(random_state.standard_normal(shape))
         else:
             density = intervened(self, given, do, random_state)
@@ -234,10 +242,6 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
     def _choose_graph(self, X, weight, column_names) -> Choice:
         """Graph to use for these rows."""
         return Choice(self.graph)
-
-    def _graph_attributes(self, choice: Choice) -> dict:
-        """Fitted attributes that say which graph was used."""
-        return {}
 
     def _factorize(self, graph, n_columns: int, column_names) -> Factorization:
         """Factorization of the columns that a graph and the parameters imply."""

@@ -301,9 +301,6 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         choice = choose_graph(self, X, weight, self._report)
         return choice.named(column_names)
 
-    def _graph_attributes(self, choice: Choice) -> dict:
-        return {"graph_": choice.graph, "graph_scores_": choice.scores}
-
     def _factorize(self, graph, n_columns: int, column_names):
         return factorize(
             graph,

@@ -6,6 +6,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import flow
+from ._columns import position, positions
 from ._validation import check_integer
 from ._warnings import warn_user
 from .conditioning import (
@@ -14,7 +15,7 @@ from .conditioning import (
     MarginalDensity,
     impute,
 )
-from .conditions import position_of
+from .conditions import read_conditions
 
 
 class QuestionsMixin:
@@ -61,8 +62,9 @@ class QuestionsMixin:
         array([1., 1., 1., 1., 1.])
         """
         check_is_fitted(self, "model_")
+        conditions = read_conditions(given, self.factorization_.column_names)
         return ConditionalDensity(
-            self, given, n_particles=n_particles, random_state=random_state
+            self, conditions, n_particles=n_particles, random_state=random_state
         )
 
     def marginal(self, columns, *, n_particles=100, random_state=None):
@@ -82,15 +84,18 @@ class QuestionsMixin:
         MarginalDensity
             With `score_samples`, which can return standard errors, and `sample`. Exact
             where the contexts of all chosen columns are chosen, too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a column is not known, or chosen twice.
         """
         check_is_fitted(self, "model_")
-        chosen = [columns] if np.ndim(columns) == 0 else list(columns)
-        names = self.factorization_.column_names
-        positions = [position_of(column, names) for column in chosen]
-        if len(set(positions)) < len(positions) or not positions:
-            raise ValueError(f"columns must be different and at least one, got {chosen}.")
+        if columns is None:
+            raise TypeError("columns must be names or positions of columns, got None.")
+        chosen = positions(columns, self.factorization_.column_names)
         return MarginalDensity(
-            self, positions, n_particles=n_particles, random_state=random_state
+            self, chosen, n_particles=n_particles, random_state=random_state
         )
 
     def impute(self, X, *, n_draws=1, n_particles=100, random_state=None):
@@ -120,8 +125,8 @@ class QuestionsMixin:
             its draws rest on fewer than 10 effective particles.
         """
         check_is_fitted(self, "model_")
-        for name, value in (("n_draws", n_draws), ("n_particles", n_particles)):
-            check_integer(name, value, low=1)
+        check_integer("n_draws", n_draws, low=1)
+        check_integer("n_particles", n_particles, low=MIN_EFFECTIVE_SIZE)
         X = validate_data(
             self, X, dtype=np.float64, reset=False, ensure_all_finite="allow-nan"
         )
@@ -177,6 +182,11 @@ class QuestionsMixin:
         -------
         X : ndarray of shape (n_samples, n_features)
             Rows in data units.
+
+        Raises
+        ------
+        ValueError
+            If Z has another number of columns.
         """
         check_is_fitted(self, "model_")
         Z = check_array(Z, dtype=np.float64, input_name="Z")
@@ -232,7 +242,7 @@ class QuestionsMixin:
             If the column is in a joint block or a level is out of range.
         """
         X = self._check_rows(X)
-        j = position_of(column, self.factorization_.column_names)
+        j = position(column, self.factorization_.column_names)
         self._refuse_joint_blocks([j])
         levels = np.asarray(q, dtype=np.float64)
         if levels.ndim > 1 or not ((levels > 0) & (levels < 1)).all():
@@ -259,5 +269,5 @@ class QuestionsMixin:
                 raise ValueError(
                     f"columns {[names[j] for j in block.columns]} are modelled together, "
                     "so none has a distribution function given its context. Use "
-                    "to_normal, condition or, in fit, diffusion='conditional'."
+                    "to_normal or condition, or fit with a directed or chordal graph."
                 )

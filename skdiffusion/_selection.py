@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from ._warnings import warn_user
+from ._warnings import InterruptedFit, warn_user
 from .defaults import default_max_iter
 from .graphs import chow_liu_tree, factorize, graphical_lasso_graph, greedy_dag
 from .metrics import paired_difference
@@ -116,6 +116,7 @@ def choose_graph(
     # what short fits complain about, the final one will say again
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        warnings.simplefilter("error", InterruptedFit)
         graphs = {NONE: None, **learned_graphs(X[rows], weight[rows], seed)}
         estimator = _short(estimator, len(X)).set_params(random_state=seed)
         log_densities: dict[str, np.ndarray] = {}
@@ -147,7 +148,11 @@ def _judged(estimator, graphs: dict, X, weight, rows, held_out):
             continue
         if structure not in known:
             fitted = clone(estimator).set_params(graph=graph)
-            fitted.fit(X[rows], sample_weight=weight[rows])
+            try:
+                fitted.fit(X[rows], sample_weight=weight[rows])
+            except InterruptedFit as warning:
+                # a short fit that was interrupted says nothing of its graph
+                raise KeyboardInterrupt from warning
             known[structure] = fitted.score_samples(X[held_out])
         yield name, known[structure]
 

@@ -7,6 +7,10 @@ import warnings
 INSIDE = ("skdiffusion", "sklearn.callback", "sklearn.utils")
 
 
+class InterruptedFit(UserWarning):
+    """A fit was interrupted from the keyboard and kept its best weights."""
+
+
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost call that comes from outside the library."""
     level, frame = 2, sys._getframe(1)

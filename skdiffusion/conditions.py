@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._columns import position
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -39,6 +41,11 @@ class Conditions:
         return np.flatnonzero(
             np.isfinite(self.low[0]) | np.isfinite(self.high[0])
         ).tolist()
+
+    @property
+    def known(self) -> list[int]:
+        """Columns of which something is known."""
+        return sorted({*self.fixed, *self.bounded})
 
     @classmethod
     def on_values(cls, value: np.ndarray) -> "Conditions":
@@ -85,7 +92,7 @@ def read_conditions(
         )
     read = {}
     for column, said in given.items():
-        j = position_of(column, column_names)
+        j = position(column, column_names)
         if j in read:
             raise ValueError(f"{argument} names the column {column_names[j]!r} twice.")
         read[j] = _read_one(said, f"{argument}[{column!r}]", intervals)
@@ -104,21 +111,6 @@ def read_conditions(
     for j, (x, a, b) in read.items():
         value[:, j], low[:, j], high[:, j] = x, a, b
     return Conditions(value, low, high, bool(lengths))
-
-
-def position_of(column, column_names) -> int:
-    """Position of a column given by name or by position."""
-    names = list(column_names)
-    if isinstance(column, str) and column in names:
-        return names.index(column)
-    is_position = isinstance(column, numbers.Integral) and not isinstance(column, bool)
-    if is_position and 0 <= column < len(names):
-        return int(column)
-    raise ValueError(
-        f"{column!r} is not a column; expected a position from 0 to {len(names) - 1} or "
-        f"one of the names {', '.join(map(repr, names[:12]))}"
-        f"{', ...' if len(names) > 12 else ''}."
-    )
 
 
 def _read_one(said, name: str, intervals: bool):

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from ._warnings import warn_user
+from ._warnings import InterruptedFit, warn_user
 from .batches import Batches, split
 from .flow import Path, log_density
 from .networks import ScoreNetwork
@@ -285,7 +285,7 @@ class Trainer:
         try:
             self._take_steps(report)
         except KeyboardInterrupt:
-            warn_user(INTERRUPTED.format(len(self.record.loss_curve)))
+            warn_user(INTERRUPTED.format(len(self.record.loss_curve)), InterruptedFit)
         return [m.chosen() for m in self.members]
 
     def _take_steps(self, report) -> None:

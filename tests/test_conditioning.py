@@ -5,6 +5,7 @@ from conftest import standard_normal
 from scipy import stats
 
 from skdiffusion import FactorizedDiffusionDensity, KernelScoreDensity
+from skdiffusion.metrics import compare
 
 DIAMOND = nx.DiGraph([(0, 1), (0, 2), (1, 3), (2, 3)])
 
@@ -344,6 +345,25 @@ def test_wrong_interventions_are_refused(gaussian, joint):
         joint.sample(2, do={0: 1.0})
     with pytest.raises(ValueError, match="3 conditions, one for each row"):
         gaussian.density.sample(2, given={0: [1.0, 2.0, 3.0]})
+
+
+def test_one_row_for_each_condition_without_a_number(gaussian):
+    assert gaussian.density.sample(given={0: [1.0, 2.0, 3.0]}).shape == (3, 4)
+    assert gaussian.density.sample(do={1: [1.0, 2.0]}).shape == (2, 4)
+    assert gaussian.density.sample(given={0: 1.0}).shape == (1, 4)
+
+
+def test_derived_densities_are_judged_like_others(gaussian):
+    rows = gaussian.density.sample(20, random_state=0)
+    rows[:, 0] = 1.0
+    given = gaussian.density.condition({0: 1.0})
+    weight = np.arange(20.0)
+    expected = np.average(given.score_samples(rows), weights=weight)
+    assert given.score(rows, sample_weight=weight) == pytest.approx(expected)
+    assert compare([given], rows).entries[0].mean == pytest.approx(given.score(rows))
+    marginal = gaussian.density.marginal([0, 2])
+    found = compare([marginal], rows[:, [0, 2]]).entries[0].mean
+    assert found == pytest.approx(marginal.score(rows[:, [0, 2]]))
 
 
 def test_rows_that_contradict_a_condition_are_refused(gaussian):

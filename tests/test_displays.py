@@ -141,10 +141,13 @@ def test_features_may_be_positions_in_any_order(kde, frame):
         ({}, "choose one or two"),
         ({"features": [0, 1, 2]}, "must be one or two columns, got 3"),
         ({"features": "leve"}, "no column is named 'leve'.*Did you mean 'level'"),
-        ({"features": [0, 0]}, "name a column twice"),
+        ({"features": [0, 0]}, "none of them twice"),
         ({"features": 3}, "positions are 0 to 2"),
-        ({"features": 0, "held": {"dose": 1}}, "'dose' is shown, so it cannot be held"),
-        ({"features": 0, "held": {"effect": np.nan}}, "cannot be held at nan"),
+        (
+            {"features": 0, "held": {"dose": 1}},
+            "'dose'. are shown, so they",
+        ),
+        ({"features": 0, "held": {"effect": np.nan}}, "must be finite"),
         ({"features": 0, "held": {"cost": 1}}, "no column is named 'cost'"),
     ],
 )
@@ -311,6 +314,12 @@ def test_completion_of_a_cycle_is_dashed():
     assert len(dashed) == 1
     assert len(display.ax_.lines) == 5
     assert "added by completion" in legend_of(display.ax_)
+
+
+def test_a_learned_graph_is_drawn(chain):
+    short = {"max_iter": 2, "n_networks": 1, "hidden_size": 8, "random_state": 0}
+    density = FactorizedDiffusionDensity("auto", **short).fit(chain.data)
+    assert GraphDisplay.from_estimator(density).graph is density.graph_
 
 
 def test_columns_diffused_together_are_marked(chain):

@@ -9,7 +9,7 @@ import skdiffusion
 
 ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
-    {"_validation", "_warnings"},
+    {"_columns", "_validation", "_warnings"},
     {
         "_callbacks",
         "_estimators",
@@ -25,8 +25,8 @@ FLOORS = [
     },
     {"denoisers", "thresholds", "dual", "records", "continuation"},
     {"networks", "kernels", "flow", "chunks", "batches"},
-    {"training", "bandwidths", "sequential"},
-    {"datasets", "metrics", "conditioning", "transformers", "outliers"},
+    {"training", "bandwidths", "sequential", "datasets", "metrics"},
+    {"conditioning", "transformers", "outliers"},
     {"_questions", "_selection", "pipeline"},
     {"_base"},
     {"_factorized", "_kernel", "displays"},
@@ -34,6 +34,8 @@ FLOORS = [
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 WITHOUT_TORCH = {
+    "_columns",
+    "_frames",
     "_warnings",
     "_callbacks",
     "_validation",
@@ -76,6 +78,10 @@ def test_modules_import_downward_only(name, path):
         if inside and imported in LEVEL and imported != name:
             assert LEVEL[imported] < LEVEL[name] or name == "__init__", imported
         assert not (name in WITHOUT_TORCH and imported == "torch")
+
+
+def test_every_module_has_a_floor():
+    assert {name for name, _ in modules()} == set(LEVEL)
 
 
 @pytest.mark.parametrize(("name", "path"), list(modules()))

@@ -91,8 +91,12 @@ def test_parameters_and_structure_come_back(chain):
 def test_graphs_come_back_from_plain_lists():
     for graph in (nx.DiGraph([("a", "b")]), nx.Graph([(2, 0), (1, 2)]), nx.Graph()):
         graph.add_node("alone", weight=2)
+        graph.graph["name"] = "of a test"
         assert nx.utils.graphs_equal(from_plain(to_plain(graph)), graph)
         assert type(from_plain(to_plain(graph))) is type(graph)
+        assert from_plain(to_plain(graph)).graph == graph.graph
+    multigraph = nx.MultiGraph()
+    assert to_plain(multigraph) is multigraph
     assert to_plain(None) is None
     assert from_plain("auto") == "auto"
 

@@ -24,7 +24,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from skdiffusion import FactorizedDiffusionDensity
+from skdiffusion import FactorizedDiffusionDensity, KernelScoreDensity
 from skdiffusion.pipeline import DensityPipeline, make_density_pipeline
 from skdiffusion.pipeline._jacobians import acting_steps, pull_back
 from skdiffusion.transformers import LogitTransformer, LogTransformer, MonotoneTransformer
@@ -534,3 +534,13 @@ def test_pipelines_nest_as_last_steps():
         outer.score_samples(X), clone(inner).fit(X).score_samples(X)
     )
     assert isinstance(outer, Pipeline)
+
+
+def test_coordinates_of_a_pipeline_are_those_of_its_last_step():
+    X = skewed(100, 2)
+    pipeline = make_density_pipeline(LogTransformer(), KernelScoreDensity()).fit(X)
+    expected = pipeline[-1].to_normal(np.log(X))
+    np.testing.assert_allclose(pipeline.to_normal(X), expected)
+    with pytest.raises(ValueError, match="1 of 2 rows lie outside the support"):
+        pipeline.to_normal(np.array([[1.0, 1.0], [-1.0, 1.0]]))
+    assert not hasattr(make_density_pipeline(KernelDensity()), "to_normal")

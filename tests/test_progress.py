@@ -79,6 +79,15 @@ def test_an_interrupted_fit_keeps_the_best_weights(chain, monkeypatch):
     )
 
 
+def test_an_interruption_while_graphs_are_judged_ends_the_fit(chain, monkeypatch):
+    def interrupted(self, i):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(floor.Trainer, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        short(graph="auto").fit(chain.data)
+
+
 def test_a_bar_is_printed(chain, capsys):
     short(verbose=1, max_iter=100).fit(chain.data)
     lines = capsys.readouterr().out.splitlines()

@@ -1,8 +1,5 @@
 """What all displays share: colours, axes, names of columns."""
 
-import difflib
-import numbers
-
 import numpy as np
 
 # colours that colour-blind people can tell apart: M. Okabe and K. Ito, "Color Universal
@@ -46,51 +43,9 @@ def grid_of_axes(ax, n_rows: int, n_columns: int, figsize, **shared):
     return place.subgridspec(n_rows, n_columns).subplots(squeeze=False, **shared)
 
 
-def positions(features, names) -> list[int]:
-    """Positions of columns given by position or name, alone or in a list; None is all."""
-    if features is None:
-        return list(range(len(names)))
-    if isinstance(features, str | numbers.Integral):
-        features = [features]
-    found = [position(feature, names) for feature in features]
-    if len(set(found)) < len(found):
-        raise ValueError(f"features {list(features)} name a column twice.")
-    return found
-
-
-def position(feature, names) -> int:
-    """Position of one column given by position or name."""
-    if isinstance(feature, str):
-        if feature in names:
-            return list(names).index(feature)
-        near = difflib.get_close_matches(feature, names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"no column is named {feature!r}; there are {listed(names)}.{hint}"
-        )
-    if isinstance(feature, bool) or not isinstance(feature, numbers.Integral):
-        raise TypeError(
-            f"a feature is the name or position of a column, got {feature!r} of type "
-            f"{type(feature).__name__}."
-        )
-    if not 0 <= feature < len(names):
-        raise ValueError(
-            f"there is no column {feature}; positions are 0 to {len(names) - 1}."
-        )
-    return int(feature)
-
-
-def listed(names, most: int = 12) -> str:
-    """Names for a message, not too many."""
-    shown = ", ".join(map(repr, names[:most]))
-    return f"{shown}, ... ({len(names)} columns)" if len(names) > most else shown
-
-
 def check_same_columns(estimator, rows: np.ndarray) -> None:
     """Raise unless rows have as many columns as the estimator was fitted to."""
-    n, kind = (
-        getattr(estimator, "n_features_in_", rows.shape[1]),
-        type(estimator).__name__,
-    )
+    n = getattr(estimator, "n_features_in_", rows.shape[1])
+    kind = type(estimator).__name__
     if rows.shape[1] != n:
         raise ValueError(f"X has {rows.shape[1]} columns, but {kind} was fitted to {n}.")

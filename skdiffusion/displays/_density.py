@@ -3,17 +3,11 @@
 import numpy as np
 from sklearn.utils.validation import check_array
 
+from .._columns import positions
 from .._estimators import check_answers, column_names, log_density, named
 from .._validation import check_integer
-from ._common import (
-    BLUE,
-    LIGHT,
-    VERMILION,
-    check_same_columns,
-    position,
-    positions,
-    single_axes,
-)
+from ..conditions import read_conditions
+from ._common import BLUE, LIGHT, VERMILION, check_same_columns, single_axes
 
 RESOLUTION = {1: 400, 2: 100}
 MARGIN = 0.15
@@ -102,8 +96,10 @@ class DensityDisplay:
         check_same_columns(estimator, rows)
         names = column_names(estimator, X)
         shown = _shown(features, names)
-        values = _held_values(held or {}, shown, rows, names)
-        resolution = grid_resolution or RESOLUTION[len(shown)]
+        values = _held_values(held, shown, rows, names)
+        resolution = grid_resolution
+        if resolution is None:
+            resolution = RESOLUTION[len(shown)]
         check_integer("grid_resolution", resolution, low=2)
         grid = tuple(_around(rows[:, j], resolution) for j in shown)
         density = _on_grid(estimator, grid, shown, values)
@@ -195,16 +191,18 @@ def _shown(features, names) -> list[int]:
 def _held_values(held, shown, rows, names) -> np.ndarray:
     """A row with the values of the columns that are not shown."""
     values = np.median(rows, axis=0)
-    for feature, value in held.items():
-        j = position(feature, names)
-        if j in shown:
-            raise ValueError(
-                f"column {names[j]!r} is shown, so it cannot be held; leave it out of "
-                "features or of held."
-            )
-        if not np.isfinite(value):
-            raise ValueError(f"column {names[j]!r} cannot be held at {value!r}.")
-        values[j] = value
+    if held is None:
+        return values
+    given = read_conditions(held, names, argument="held", intervals=False)
+    if given.by_row:
+        raise TypeError(f"held must have a number for each column, got {held!r}.")
+    both = [names[j] for j in given.fixed if j in shown]
+    if both:
+        raise ValueError(
+            f"columns {both} are shown, so they cannot be held; leave them out of "
+            "features or of held."
+        )
+    values[given.fixed] = given.value[0, given.fixed]
     return values
 
 

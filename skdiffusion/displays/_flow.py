@@ -8,9 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import flow
 from .._base import BaseDiffusionDensity
+from .._columns import positions
 from .._estimators import column_names
 from .._validation import check_integer
-from ._common import BLUE, CYCLE, grid_of_axes, positions
+from ._common import BLUE, CYCLE, grid_of_axes
 
 PANELS_PER_ROW = 6
 TITLE = "Samples on their way from noise to data, and the paths of some of them"

@@ -6,7 +6,8 @@ import networkx as nx
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ._common import CYCLE, GREY, LIGHT, position, pyplot, single_axes
+from .._columns import position
+from ._common import CYCLE, GREY, LIGHT, pyplot, single_axes
 from ._layout import colours_of_groups, layout, outline
 
 HULL_RADIUS, NODE_RADIUS = 0.34, 0.22
@@ -82,7 +83,7 @@ class GraphDisplay:
                 "such as FactorizedDiffusionDensity; "
                 f"{type(estimator).__name__} has none."
             )
-        display = cls(estimator.factorization_, graph=estimator.graph)
+        display = cls(estimator.factorization_, graph=estimator.graph_)
         return display.plot(ax, arrows=arrows, pos=pos)
 
     def plot(self, ax=None, *, arrows=None, pos=None):

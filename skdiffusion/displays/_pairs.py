@@ -4,17 +4,10 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
+from .._columns import positions
 from .._estimators import check_answers, column_names, draw
 from .._validation import check_integer
-from ._common import (
-    GREY,
-    LIGHT,
-    VERMILION,
-    check_same_columns,
-    grid_of_axes,
-    positions,
-    pyplot,
-)
+from ._common import GREY, LIGHT, VERMILION, check_same_columns, grid_of_axes, pyplot
 
 MAX_COLUMNS = 10
 MAX_SAMPLES = 1000

@@ -3,10 +3,11 @@
 import numpy as np
 from scipy import stats
 
+from .._columns import positions
 from .._estimators import column_names
 from .._validation import check_choice, check_integer
 from ..metrics import probability_integrals
-from ._common import BLUE, GREY, LIGHT, ORANGE, grid_of_axes, positions
+from ._common import BLUE, GREY, LIGHT, ORANGE, grid_of_axes
 
 KINDS = ("histogram", "pp")
 LEVEL = 0.95

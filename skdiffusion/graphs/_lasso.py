@@ -121,6 +121,11 @@ def _best_precision(correlation, alphas, n: float, gamma: float) -> np.ndarray:
         # more neighbours than rows would predict a column perfectly
         elif _edges(penalised).sum(axis=0).max() < n - 1:
             found.append(_on_edges(correlation, _edges(penalised)))
+    if failed and len(alphas) == 1:
+        raise ValueError(
+            f"the graphical lasso did not converge for alpha={failed[0]}. Raise alpha, "
+            "or leave out columns that nearly determine each other."
+        )
     if failed:
         warn_user(
             f"the graphical lasso did not converge for the penalties {failed}, which are "

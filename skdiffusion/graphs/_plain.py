@@ -2,14 +2,15 @@
 
 import networkx as nx
 
-KEYS = {"directed", "nodes", "edges"}
+KEYS = {"graph", "directed", "nodes", "edges"}
 
 
 def to_plain(graph):
-    """Nodes and edges of a networkx graph with their attributes; others unchanged."""
-    if not isinstance(graph, nx.Graph):
+    """Nodes and edges of a graph with all attributes; anything else as it is."""
+    if not isinstance(graph, nx.Graph) or graph.is_multigraph():
         return graph
     return {
+        "graph": dict(graph.graph),
         "directed": graph.is_directed(),
         "nodes": [(node, dict(data)) for node, data in graph.nodes(data=True)],
         "edges": [(u, v, dict(data)) for u, v, data in graph.edges(data=True)],
@@ -20,7 +21,7 @@ def from_plain(plain):
     """Graph from the result of `to_plain`."""
     if not (isinstance(plain, dict) and plain.keys() == KEYS):
         return plain
-    graph = nx.DiGraph() if plain["directed"] else nx.Graph()
+    graph = (nx.DiGraph if plain["directed"] else nx.Graph)(**plain["graph"])
     graph.add_nodes_from(plain["nodes"])
     graph.add_edges_from(plain["edges"])
     return graph

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._estimators import check_answers, log_density
 from .._validation import check_integer, check_weight
 
 
@@ -48,14 +49,10 @@ def mean_log_density(estimator, X, y=None, sample_weight=None) -> float:
     >>> search.best_params_
     {'bandwidth': 0.5}
     """
-    if not hasattr(estimator, "score_samples"):
-        raise TypeError(
-            f"{type(estimator).__name__} has no score_samples; expected a fitted density "
-            "estimator."
-        )
-    log_density = np.asarray(estimator.score_samples(X))
-    weight = check_weight(sample_weight, log_density)
-    return float(np.average(log_density, weights=weight))
+    check_answers(estimator, "score_samples", purpose="mean_log_density")
+    found = log_density(estimator, X)
+    weight = check_weight(sample_weight, found)
+    return float(np.average(found, weights=weight))
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,8 @@ def normalization(
     Parameters
     ----------
     estimator : object with `score_samples`
-        Fitted density estimator. A pipeline claims a density of the transformed columns,
-        so its integral over the original ones differs from 1 by the change of units.
+        Fitted density estimator. A plain `Pipeline` gives log-densities of transformed
+        rows, whose integral is not 1; a `DensityPipeline` gives those of the rows.
     X : array-like of shape (n_samples, n_features), default=None
         Reference rows that say where the density has its mass, such as the training
         rows (2000 of them are used). None draws 2000 rows with `estimator.sample`, which

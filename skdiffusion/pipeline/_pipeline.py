@@ -204,6 +204,36 @@ class DensityPipeline(Pipeline):
         X = pull_back(self._transformers(), Z)
         return to_frame(X, self.column_names_) if as_frame else X
 
+    @available_if(_final_step_has("to_normal"))
+    def to_normal(self, X):
+        """Coordinates in which the density is standard normal, see the last step.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows in the units of the data passed to `fit`.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_features)
+            Standard normal if X follows the density.
+
+        Raises
+        ------
+        ValueError
+            If rows lie outside the support of the transformers.
+        """
+        check_is_fitted(self)
+        self._refuse(refusal_before)
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        _, inside, Z = push_forward(self._transformers(), X)
+        if len(inside) < len(X):
+            raise ValueError(
+                f"{len(X) - len(inside)} of {len(X)} rows lie outside the support of the "
+                "transformers, where there are no such coordinates; leave them out."
+            )
+        return self.steps[-1][1].to_normal(Z)
+
     def _fit(self, X, *args, **kwargs):
         """Fit the transformers; refuse some before, others after it."""
         self._validate_steps()

@@ -32,6 +32,26 @@ class Sampler:
         self.chain, self.evidence, self.generator = chain, evidence, generator
         self.needed = chain.with_ancestors(evidence.telling, evidence.forced)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether normalisers and draws have no Monte Carlo error."""
+        return self.evidence.is_exact(self.chain)
+
+    def draws(self, n_draws: int, n_particles: int) -> tuple[Tensor, Tensor]:
+        """Rows of equal weight, so many for each condition one after the other.
+
+        Also the effective number of particles behind those of each condition, infinite
+        where they are exact.
+        """
+        if self.is_exact:
+            z = self.weighted(n_draws).z
+            sizes = z.new_full((len(self.evidence.value),), torch.inf)
+        else:
+            particles = self.weighted(max(n_particles, n_draws))
+            z = particles.drawn(n_draws, self.generator)
+            sizes = particles.effective_sizes
+        return self.completed(z), sizes
+
     def weighted(self, n_particles: int) -> Particles:
         """Particles in the columns that have a say in the evidence."""
         particles = Particles.start(self.evidence, n_particles)
@@ -110,8 +130,7 @@ class Sampler:
 
     def _reference(self, columns) -> Tensor:
         """Rows of the density without evidence, in the columns asked for."""
-        nothing = torch.full_like(self.evidence.value[:1], torch.nan)
-        z = nothing.nan_to_num(0.0).repeat(N_REFERENCE, 1)
+        z = self.evidence.value.new_zeros(N_REFERENCE, self.evidence.value.shape[1])
         for denoiser, own in self.chain.groups(self.chain.with_ancestors(columns)):
             self._draw(z, denoiser.select(tuple(own)))
         return z

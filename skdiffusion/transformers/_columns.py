@@ -4,12 +4,13 @@ A subclass says which function it applies and where it is defined; which columns
 meant, errors that name a column, and derivatives are the same for all of them.
 """
 
-import numbers
 from abc import ABC, abstractmethod
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._columns import positions
 
 
 class BaseColumnTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
@@ -182,32 +183,14 @@ class BaseColumnTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
 
     def _find_columns(self) -> np.ndarray:
         """Positions of the chosen columns."""
-        if self.columns is None:
-            return np.arange(self.n_features_in_)
-        single = isinstance(self.columns, str | numbers.Integral)
-        found = [self._find(c) for c in ([self.columns] if single else self.columns)]
-        if not found or len(set(found)) < len(found):
-            raise ValueError(
-                "columns must name at least one column and none of them twice, got "
-                f"{self.columns!r}."
-            )
-        return np.array(found)
-
-    def _find(self, column) -> int:
-        """Position of a column given by its name or position."""
-        names = self._names()
-        if isinstance(column, str) and column in names:
-            return names.index(column)
-        integer = isinstance(column, numbers.Integral) and not isinstance(column, bool)
-        if integer and 0 <= column < self.n_features_in_:
-            return int(column)
-        if isinstance(column, str) and not hasattr(self, "feature_names_in_"):
-            raise ValueError(
-                f"columns has the name {column!r}, but X has no names. Pass a DataFrame; "
-                "after another step of a pipeline names are kept by "
-                "pipeline.set_output(transform='pandas')."
-            )
-        raise ValueError(
-            f"columns has {column!r}, which is no column of X. Expected names out of "
-            f"{names} or positions from 0 to {self.n_features_in_ - 1}."
-        )
+        columns = [self.columns] if isinstance(self.columns, str) else self.columns
+        has_names = hasattr(self, "feature_names_in_")
+        names = [] if has_names or np.ndim(columns) == 0 else columns
+        for name in names:
+            if isinstance(name, str):
+                raise ValueError(
+                    f"columns has the name {name!r}, but X has no names. Pass a "
+                    "DataFrame; after another step of a pipeline names are kept by "
+                    "pipeline.set_output(transform='pandas')."
+                )
+        return np.array(positions(self.columns, self._names()))

@@ -1,0 +1,18 @@
+"""Densities derived from a fitted one: given some columns, and of some columns.
+
+The estimator lends its chain of denoisers and its margins; sequential Monte Carlo does
+the rest (see `sequential`).
+"""
+
+from ._conditional import MIN_EFFECTIVE_SIZE, ConditionalDensity
+from ._interventions import intervened
+from ._marginal import MarginalDensity
+from ._missing import impute
+
+__all__ = [
+    "MIN_EFFECTIVE_SIZE",
+    "ConditionalDensity",
+    "MarginalDensity",
+    "impute",
+    "intervened",
+]
