@@ -317,8 +317,8 @@ def test_names_and_frames(chain):
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({7: 1.0}, ValueError, "7 is not a column; expected a position from 0 to 3"),
-        ({"a": 1.0}, ValueError, "'a' is not a column"),
+        ({7: 1.0}, ValueError, "no column 7; positions are 0 to 3"),
+        ({"a": 1.0}, ValueError, "no column is named 'a'"),
         ({0: "high"}, TypeError, "must be a number, a tuple"),
         ({0: np.nan}, ValueError, "must be finite"),
         ({0: (2, 1)}, ValueError, "low < high"),

@@ -84,7 +84,7 @@ def test_columns_of_a_wrong_type_are_refused():
 
 def test_unknown_names_are_refused_with_the_known_ones():
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
-    with pytest.raises(ValueError, match="no column is named 'd'; there are 'a', 'b', 'c'"):
+    with pytest.raises(ValueError, match="named 'd'; there are 'a', 'b', 'c'"):
         LogTransformer(["a", "d"]).fit(frame)
 
 
