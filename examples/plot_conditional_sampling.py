@@ -8,14 +8,11 @@ sine of the one before, is fitted once. Then its third column is seen to be 0.5,
 draws of its neighbours are compared with their exact conditional densities. At last the
 second column is *set* to 1 instead of seen: what precedes it does not change.
 
-Run it with ``python examples/plot_conditional_sampling.py [picture.png]``.
+Run it with ``python examples/plot_conditional_sampling.py [picture.png]``; without
+a path it shows the picture.
 """
 
 import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -77,5 +74,8 @@ axes[2].set(title="seeing or doing: x0", xlabel="x0", yticks=[])
 for ax in axes:
     ax.legend(frameon=False, fontsize=8)
 axes[0].set_ylabel("density")
-picture = sys.argv[1] if len(sys.argv) > 1 else "conditional_sampling.png"
-figure.savefig(picture, dpi=150)
+if len(sys.argv) > 1:
+    figure.savefig(sys.argv[1], dpi=150)
+    print(f"\npicture saved to {sys.argv[1]}")
+else:
+    plt.show()

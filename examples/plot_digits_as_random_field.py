@@ -14,10 +14,6 @@ about a quarter of an hour on two cores.
 
 import sys
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
@@ -114,6 +110,8 @@ for row, (name, drawn) in zip(axes, images.items(), strict=True):
     )
 figure.suptitle("Held-out digits, and samples of four densities", fontsize=11)
 figure.tight_layout()
-picture = sys.argv[1] if len(sys.argv) > 1 else "digits_as_random_field.png"
-figure.savefig(picture, dpi=150)
-print(f"\npicture in {picture}")
+if len(sys.argv) > 1:
+    figure.savefig(sys.argv[1], dpi=150)
+    print(f"\npicture saved to {sys.argv[1]}")
+else:
+    plt.show()
