@@ -4,7 +4,6 @@ A subclass says which parameters it has and how denoisers come from standardised
 scoring, sampling and gradients are the same for all of them.
 """
 
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from inspect import signature
@@ -23,15 +22,18 @@ from ._questions import QuestionsMixin
 from ._selection import Choice
 from ._torch import resolve_device, to_numpy, to_tensor
 from ._validation import check_integer, check_weight
+from ._warnings import warn_user
 from .chunks import by_chunks
 from .conditioning import intervened
-from .graphs import Factorization, factorize
+from .graphs import Factorization, factorize, from_plain, to_plain
 from .margins import Standardization
 from .metrics import mean_log_density
 from .process import stopping_time
 from .sequential import Chain
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+# parameters and attributes that are saved as plain lists
+GRAPHS = ("graph", "graph_")
 CONSTANT_COLUMNS = (
     "columns {} are constant; their density is normal around the constant with standard "
     "deviation {}, in the units of the data."
@@ -98,7 +100,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         margins = self._fit_margins(X, weight, factorization)
         if margins.constant.any():
             names = np.array(factorization.column_names)[margins.constant].tolist()
-            warnings.warn(CONSTANT_COLUMNS.format(names, self._smoothing), stacklevel=2)
+            warn_user(CONSTANT_COLUMNS.format(names, self._smoothing))
         fitted = self._fit_model(
             margins.forward_training(X),
             weight / weight.mean(),
@@ -354,7 +356,8 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
     def __getstate__(self):
         state = super().__getstate__().copy()
         state.pop("_cache", None)
-        return state
+        graphs = {k: to_plain(state[k]) for k in GRAPHS if k in state}
+        return state | graphs
 
     def __setstate__(self, state):
         version = state.get("format_version_", FORMAT_VERSION)
@@ -366,7 +369,8 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
             )
         # parameters that a later release added have their defaults
         added = {k: v for k, v in self._defaults().items() if k not in state}
-        super().__setstate__(added | state)
+        graphs = {k: from_plain(state[k]) for k in GRAPHS if k in state}
+        super().__setstate__(added | state | graphs)
 
     @classmethod
     def _defaults(cls) -> dict:

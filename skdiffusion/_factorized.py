@@ -5,17 +5,18 @@ from dataclasses import fields
 import torch
 
 from ._base import BaseDiffusionDensity
+from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from ._selection import Choice, choose_graph, refuse_attribute
 from ._torch import TRAINING_DTYPE, make_generator, resolve_device, to_tensor
 from ._validation import check_boolean, check_choice, check_integer, check_real
 from .continuation import check_continuation
-from .defaults import FOLLOW_ROWS
+from .defaults import FOLLOW_ROWS, suited
 from .graphs import factorize
 from .margins import InverseSinh
 from .networks import average, from_state, initial_ensemble
 from .process import noise_floor, stopping_time
 from .records import Options, Record, Rows
-from .training import fit_networks
+from .training import fit_networks, most_checks
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 COUNTS = ("hidden_size", "n_layers", "n_rounds", "n_iter_no_change")
@@ -23,7 +24,7 @@ DIFFUSIONS = ("auto", "conditional", "joint")
 LEARNED_BEFORE = "kept from the previous fit"
 
 
-class FactorizedDiffusionDensity(BaseDiffusionDensity):
+class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     r"""Density of a table, from diffusion models that know how its columns depend.
 
     The joint density is written as a product of conditional densities,
@@ -131,7 +132,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA if present.
     verbose : int, default=0
-        If positive, a line of progress is printed at every check.
+        If positive, a bar with the held-out score is printed at every check.
     random_state : int, RandomState instance or None, default=None
         Source of randomness of `fit`. An integer makes fits repeatable to the bit on
         one machine with one number of threads.
@@ -146,8 +147,7 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
         With "auto", held-out mean log-density in nats of a short fit with each learned
         graph and with "none"; NaN for graphs whose factors are too large.
     loss_curve_ : list of float
-        Denoising loss of every step, averaged over columns. It starts near 1, the loss
-        of the model where training starts.
+        Denoising loss of every step, averaged over columns; near 1 at the start.
     validation_scores_ : list of float
         Held-out mean log-density of the current weights in nats per row in data units
         (mean over the networks, each on rows it has not seen); empty without such rows.
@@ -323,49 +323,51 @@ class FactorizedDiffusionDensity(BaseDiffusionDensity):
     def _continues(self) -> bool:
         return self.warm_start and hasattr(self, "model_")
 
+    @with_callbacks
     def _fit_model(self, Z, weight, log_derivative, factorization, random_state) -> dict:
         device = resolve_device(self.device)
         # both are drawn even if one is not used: a warm start then splits as before
-        initial = make_generator(random_state)
-        training = make_generator(random_state, device)
+        initial, training = (make_generator(random_state, d) for d in ("cpu", device))
         arrays = (Z, weight, log_derivative)
         rows = Rows(*(to_tensor(a, dtype=TRAINING_DTYPE, device=device) for a in arrays))
-        ensemble = self._initial_ensemble(Z, weight, factorization, initial)
+        chosen = self._suited(len(rows), factorization)
+        ensemble = self._initial_ensemble(
+            chosen["n_networks"], factorization, Z, weight, initial
+        )
         ensemble = [[network.to(rows.z) for network in member] for member in ensemble]
-        options = self._options(len(rows), factorization)
-        ensemble, record = fit_networks(ensemble, rows, options, training, self._report)
-        if self.verbose:
-            print(record.summary())  # noqa: T201
+        options = self._options(chosen)
+        tasks = FitTasks(self, most_checks(options.max_iter))
+
+        def report(record: Record) -> bool:
+            self._report(record)
+            return tasks.step(**record.last())
+
+        ensemble, record = fit_networks(ensemble, rows, options, training, report)
+        tasks.end()
+        self._report(record.summary())
         return self._fitted(ensemble, record, factorization)
 
-    def _initial_ensemble(self, Z, weight, factorization, generator) -> list[list]:
+    def _initial_ensemble(self, *table) -> list[list]:
         if self._continues():
             return self._build_ensemble()
         return initial_ensemble(
-            self._given_or_suited("n_networks", len(Z), factorization),
-            factorization,
-            Z,
-            weight,
-            generator,
+            *table,
             t_min=stopping_time(self.noise_floor),
             hidden_size=self.hidden_size,
             n_layers=self.n_layers,
             n_rounds=self.n_rounds,
         )
 
-    def _given_or_suited(self, name: str, n_rows: int, factorization) -> int:
-        if getattr(self, name) is not None:
-            return getattr(self, name)
+    def _suited(self, n_rows: int, factorization) -> dict[str, int]:
+        """Parameters that follow the rows where they are not given."""
         joint = any(block.engine == "joint" for block in factorization.blocks)
-        return FOLLOW_ROWS[name](n_rows, joint)
+        return suited({name: getattr(self, name) for name in FOLLOW_ROWS}, n_rows, joint)
 
-    def _options(self, *table) -> Options:
-        given = {field.name: getattr(self, field.name) for field in fields(Options)}
-        for name in given.keys() & FOLLOW_ROWS:
-            given[name] = self._given_or_suited(name, *table)
+    def _options(self, chosen: dict) -> Options:
+        given = vars(self) | chosen
         if not self.early_stopping:
             given["validation_fraction"] = 0
-        return Options(**given)
+        return Options(**{f.name: given[f.name] for f in fields(Options)})
 
     def _report(self, record: Record | str) -> None:
         if self.verbose:

@@ -1,7 +1,5 @@
 """What can be asked of a fitted density beside scores, samples and gradients."""
 
-import warnings
-
 import numpy as np
 from scipy.special import ndtr, ndtri
 from sklearn.utils import check_array, check_random_state
@@ -9,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import flow
 from ._validation import check_integer
+from ._warnings import warn_user
 from .conditioning import (
     MIN_EFFECTIVE_SIZE,
     ConditionalDensity,
@@ -131,11 +130,10 @@ class QuestionsMixin:
         )
         poor = np.flatnonzero(~(sizes >= MIN_EFFECTIVE_SIZE))
         if len(poor):
-            warnings.warn(
+            warn_user(
                 f"the draws for {len(poor)} rows, such as row {poor[0]}, rest on fewer "
                 f"than {MIN_EFFECTIVE_SIZE} effective particles: their known cells are "
-                f"unusual. Raise n_particles={n_particles}, or check these rows.",
-                stacklevel=2,
+                f"unusual. Raise n_particles={n_particles}, or check these rows."
             )
         return filled[0] if n_draws == 1 else filled
 

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from ._warnings import warn_user
 from .defaults import default_max_iter
 from .graphs import chow_liu_tree, factorize, graphical_lasso_graph, greedy_dag
 from .metrics import paired_difference
@@ -105,7 +106,7 @@ def choose_graph(
         Candidates whose factors are too large for the estimator score NaN.
     """
     if len(X) < MIN_ROWS:
-        warnings.warn(TOO_FEW.format(MIN_ROWS, len(X)), stacklevel=4)
+        warn_user(TOO_FEW.format(MIN_ROWS, len(X)))
         return Choice(None, note=f"fewer than {MIN_ROWS} rows to choose by")
     random_state = check_random_state(estimator.random_state)
     order = random_state.permutation(len(X))
@@ -130,7 +131,10 @@ def _short(estimator, n_rows: int):
     full = estimator.max_iter or default_max_iter(n_rows, estimator.diffusion == "joint")
     max_iter = min(full, max(LEAST_STEPS, round(SHORT * full)))
     short = {"max_iter": max_iter, "n_networks": 1}
-    return clone(estimator).set_params(warm_start=False, verbose=0, **short)
+    made = clone(estimator).set_params(warm_start=False, verbose=0, **short)
+    # callbacks follow the fit that counts
+    vars(made).pop("_skl_callbacks", None)
+    return made
 
 
 def _judged(estimator, graphs: dict, X, weight, rows, held_out):

@@ -31,3 +31,11 @@ FOLLOW_ROWS = {
     "batch_size": default_batch_size,
     "max_iter": default_max_iter,
 }
+
+
+def suited(given: dict[str, int | None], n_rows: int, has_joint_blocks: bool):
+    """Values given, and where they are None those that suit the table."""
+    return {
+        name: FOLLOW_ROWS[name](n_rows, has_joint_blocks) if value is None else value
+        for name, value in given.items()
+    }

@@ -9,6 +9,8 @@ STILL_RISING = 0.01
 OVERFITTED = 0.1
 # with fewer, the last quarter of the checks is no quarter of the training
 CHECKS_TO_JUDGE_BY = 5
+# characters of the progress bar
+BAR = 20
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,21 @@ class Record:
         """Held-out mean log-density of the weights that are kept; None without any."""
         return self.kept_scores[-1] if self.kept_scores else None
 
+    def last(self) -> dict[str, float | None]:
+        """Steps taken, loss and held-out mean log-density at the last check."""
+        scores = self.validation_scores
+        return {
+            "n_iter": len(self.loss_curve),
+            "loss": self.loss_curve[-1],
+            "validation_score": scores[-1] if scores else None,
+        }
+
     def __str__(self) -> str:
-        """The last check in one line."""
+        """The last check in one line, with a bar."""
         score = "".join(f", held-out {x:.4f}" for x in self.validation_scores[-1:])
         n_iter, loss = len(self.loss_curve), self.loss_curve[-1]
-        return f"step {n_iter} of {self.max_iter}: loss {loss:.4f}{score}"
+        done = "#" * (BAR * n_iter // self.max_iter)
+        return f"[{done:{BAR}}] step {n_iter} of {self.max_iter}: loss {loss:.4f}{score}"
 
     def summary(self) -> str:
         """How training ended, in one line."""

@@ -9,8 +9,9 @@ import skdiffusion
 
 ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
-    {"_validation"},
+    {"_validation", "_warnings"},
     {
+        "_callbacks",
         "_estimators",
         "_frames",
         "conditions",
@@ -23,7 +24,7 @@ FLOORS = [
         "solvers",
     },
     {"denoisers", "thresholds", "dual", "records", "continuation"},
-    {"networks", "kernels", "flow", "chunks"},
+    {"networks", "kernels", "flow", "chunks", "batches"},
     {"training", "bandwidths", "sequential"},
     {"datasets", "metrics", "conditioning", "transformers", "outliers"},
     {"_questions", "_selection", "pipeline"},
@@ -33,6 +34,8 @@ FLOORS = [
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 WITHOUT_TORCH = {
+    "_warnings",
+    "_callbacks",
     "_validation",
     "_estimators",
     "conditions",

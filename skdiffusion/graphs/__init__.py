@@ -25,6 +25,7 @@ from ._factorize import factorize
 from ._greedy import greedy_dag
 from ._information import chow_liu_tree
 from ._lasso import graphical_lasso_graph
+from ._plain import from_plain, to_plain
 from ._sharing import Sharing, numbered
 from ._structure import colouring
 
@@ -35,8 +36,10 @@ __all__ = [
     "chow_liu_tree",
     "colouring",
     "factorize",
+    "from_plain",
     "generations",
     "graphical_lasso_graph",
     "greedy_dag",
     "numbered",
+    "to_plain",
 ]

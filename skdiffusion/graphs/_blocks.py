@@ -1,11 +1,12 @@
 """Blocks of columns, and a factorization as a list of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import networkx as nx
 from networkx.algorithms.approximation import treewidth_min_fill_in
 
+from ._plain import from_plain, to_plain
 from ._sharing import Sharing
 
 MAX_NAMES = 8
@@ -138,6 +139,16 @@ class Factorization:
             replace(b, engine=engines.get(b.columns, b.engine)) for b in self.blocks
         )
         return replace(self, blocks=tuple(blocks))
+
+    def __getstate__(self):
+        names = (field.name for field in fields(self))
+        state = {name: getattr(self, name) for name in names}
+        return state | {"markov_graph": to_plain(self.markov_graph)}
+
+    def __setstate__(self, state):
+        # the class is frozen, and what it caches is computed again
+        graph = from_plain(state["markov_graph"])
+        vars(self).update(state | {"markov_graph": graph})
 
     def _label(self, columns) -> str:
         names = [self.column_names[j] for j in columns]

@@ -2,9 +2,10 @@
 
 import difflib
 import operator
-import warnings
 
 import networkx as nx
+
+from .._warnings import warn_user
 
 
 def check_kind(graph) -> None:
@@ -83,11 +84,10 @@ def _position_of_name(node: str, column_names) -> int:
 def _warn_absent(absent: list[int], column_names) -> None:
     if absent:
         shown = absent if column_names is None else [column_names[j] for j in absent]
-        warnings.warn(
+        warn_user(
             f"columns {shown} are not nodes of the graph and are modelled as independent "
             "of all others; add them with graph.add_node to silence this warning.",
             UserWarning,
-            stacklevel=5,
         )
 
 

@@ -7,6 +7,7 @@ from sklearn.covariance import graphical_lasso
 from sklearn.exceptions import ConvergenceWarning
 
 from .._validation import check_integer, check_real
+from .._warnings import warn_user
 from ._columns import read_columns
 
 # smallest penalty tried, as a share of the smallest that leaves no edge
@@ -121,11 +122,10 @@ def _best_precision(correlation, alphas, n: float, gamma: float) -> np.ndarray:
         elif _edges(penalised).sum(axis=0).max() < n - 1:
             found.append(_on_edges(correlation, _edges(penalised)))
     if failed:
-        warnings.warn(
+        warn_user(
             f"the graphical lasso did not converge for the penalties {failed}, which are "
             "left out. Columns that nearly determine each other are a usual cause.",
             ConvergenceWarning,
-            stacklevel=3,
         )
     if len(alphas) == 1:
         return found[-1]

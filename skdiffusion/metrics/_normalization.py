@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_array
 
 from .._estimators import check_answers, draw, log_density, named
 from .._validation import check_integer
+from .._warnings import warn_user
 
 MAX_GRID_COLUMNS = 2
 REFERENCE_ROWS = 2000
@@ -176,7 +177,7 @@ def _made(integral, error, method: str, ratio: np.ndarray) -> Normalization:
     squares = (ratio**2).sum()
     size = ratio.sum() ** 2 / squares if squares else 0.0
     if size < MIN_EFFECTIVE_SIZE:
-        warnings.warn(FEW_POINTS.format(size, len(ratio)), stacklevel=4)
+        warn_user(FEW_POINTS.format(size, len(ratio)))
     return Normalization(float(integral), float(error), method, len(ratio), float(size))
 
 

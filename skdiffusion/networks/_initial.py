@@ -2,12 +2,12 @@
 
 import copy
 import math
-import warnings
 from collections.abc import Sequence
 
 import torch
 
 from .._torch import TRAINING_DTYPE, to_tensor
+from .._warnings import warn_user
 from ..graphs import Block, Factorization, numbered
 from ..whitening import regress_alike
 from ._conditional import ConditionalNetwork, bucket_by_context
@@ -103,12 +103,11 @@ def _joint(block: Block, kind_of, **sizes) -> JointNetwork:
 def _warn_if_dear(network: JointNetwork) -> None:
     n_colours = len(network.colours)
     if n_colours > MANY_COLOURS:
-        warnings.warn(
+        warn_user(
             f"a joint block of {len(network.columns)} columns needs {n_colours} "
             f"derivatives for one divergence, so its log-densities cost {1 + n_colours} "
             "evaluations of the network. Fewer n_rounds, fewer edges or "
-            "diffusion='conditional' cost less.",
-            stacklevel=8,
+            "diffusion='conditional' cost less."
         )
 
 
