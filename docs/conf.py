@@ -46,8 +46,8 @@ autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 myst_heading_anchors = 3
-# the grammar of an optional part is no link to an object
-numpydoc_xref_param_type = False
+# names in backticks are links where they are ours, and code elsewhere
+default_role = "py:obj"
 
 # links to the pages of other projects need the network
 if os.environ.get("DOCS_ONLINE"):
