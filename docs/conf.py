@@ -75,9 +75,10 @@ sphinx_gallery_conf = {
 
 def link_to_gallery(app, docname, source):
     """Links of Markdown pages to examples lead to their pages in the gallery."""
-    up = "../" * docname.count("/")
-    pattern = r"\]\((?:\.\./)+examples/(\w+)\.py\)"
-    source[0] = re.sub(pattern, rf"]({up}auto_examples/\1.rst)", source[0])
+    gallery = "../" * docname.count("/") + "auto_examples"
+    link = r"\]\((?:\.\./)+examples"
+    source[0] = re.sub(rf"{link}/(\w+)\.py\)", rf"]({gallery}/\1.rst)", source[0])
+    source[0] = re.sub(rf"{link}\)", f"]({gallery}/index.rst)", source[0])
 
 
 def without_links_to_other_manuals(app, what, name, obj, options, lines):

@@ -50,6 +50,16 @@ back /= back.sum() * step
 rows = np.tile([0.0, 0.0, 0.5], (len(grid), 1))
 ahead = np.exp(chain.log_density(np.c_[rows, grid]) - first_three(rows))
 
+# %%
+# Seeing x1 = 1 tells of x0, its cause in the chain; setting x1 to 1 does not. That is the
+# effect of an intervention only if the arrows of the graph are causes.
+
+seeing = density.sample(5000, random_state=0, given={1: 1.0})
+doing = density.sample(5000, random_state=0, do={1: 1.0})
+
+# %%
+# Draws, and what they should follow.
+
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
 bins = np.linspace(-3.5, 3.5, 141)
 panels = [
@@ -60,13 +70,6 @@ for ax, (j, truth, title) in zip(axes, panels, strict=False):
     ax.hist(draws[:, j], bins, density=True, color="#9ecae1", label="5000 draws")
     ax.plot(grid, truth, color="#d94801", label="exact density")
     ax.set(title=title, xlabel=f"x{j}", yticks=[])
-
-# %%
-# Seeing x1 = 1 tells of x0, its cause in the chain; setting x1 to 1 does not. That is the
-# effect of an intervention only if the arrows of the graph are causes.
-
-seeing = density.sample(5000, random_state=0, given={1: 1.0})
-doing = density.sample(5000, random_state=0, do={1: 1.0})
 style = {"density": True, "histtype": "step", "lw": 1.8}
 axes[2].hist(seeing[:, 0], bins[::2], color="#31a354", label="given x1 = 1", **style)
 axes[2].hist(doing[:, 0], bins[::2], color="#756bb1", label="do x1 = 1", **style)
