@@ -8,7 +8,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skdiffusion import FactorizedDiffusionDensity
-from skdiffusion._selection import _best, choose_graph
+from skdiffusion._selection import _best, choose_graph, learned_graphs
 from skdiffusion.datasets import make_nonlinear_chain
 from skdiffusion.graphs import chow_liu_tree, graphical_lasso_graph, greedy_dag
 
@@ -95,6 +95,13 @@ def test_level_bounds_the_chance_of_any_edge():
     tables = np.random.RandomState(0).standard_normal((200, 100, 4))
     some = [chow_liu_tree(X, level=0.05).number_of_edges() > 0 for X in tables]
     assert np.mean(some) < 0.11
+
+
+def test_information_of_independent_columns_is_zero():
+    """Catches the bias of the bins, 0.04 nats here."""
+    X = np.random.RandomState(0).standard_normal((1000, 6))
+    tree = chow_liu_tree(X, level=1)
+    assert max(v for *_, v in tree.edges.data("mutual_information")) < 0.02
 
 
 def test_level_one_joins_all_columns():
@@ -290,13 +297,34 @@ def test_names_and_sharing_go_along(table):
     assert density.factorization_.sharing is not None
 
 
-def test_weights_reach_learners_fits_and_judgement(table):
-    """Rows of hardly any weight would hide the chain if they counted."""
-    noise = np.random.RandomState(0).uniform(-3, 3, (400, 4))
-    weight = np.r_[np.ones(400), np.full(400, 1e-9)]
-    choice = choose_graph(learning(), np.r_[table, noise], weight)
+def test_weights_reach_learners_and_judgement(table):
+    """Rows of hardly any weight tell of another graph: 0 and 3 are joined, no others."""
+    other = np.random.RandomState(0).standard_normal((400, 4))
+    other[:, 3] = other[:, 0] + 0.1 * other[:, 3]
+    X, weight = np.r_[table, other], np.r_[np.ones(400), np.full(400, 1e-9)]
+    alone = learned_graphs(table, np.ones(400), 0)
+    for name, graph in learned_graphs(X, weight, 0).items():
+        assert edges(graph) == edges(alone[name])
+    choice = choose_graph(learning(), X, weight)
     assert edges(choice.graph) == expected([(0, 1), (1, 2), (2, 3)])
     assert choice.scores["tree"] > choice.scores["none"]
+
+
+def test_weights_reach_short_fits(table):
+    class Recording(FactorizedDiffusionDensity):
+        def fit(self, X, y=None, sample_weight=None):
+            seen.append((X, sample_weight))
+            return super().fit(X, y, sample_weight)
+
+    seen, X = [], table[:120]
+    weight = np.linspace(1, 2, 120)
+    choose_graph(Recording("auto", max_iter=1, random_state=0), X, weight)
+    for rows, given in seen:
+        assert {*zip(rows[:, 0], given, strict=True)} < {
+            *zip(X[:, 0], weight, strict=True)
+        }
+        assert len(rows) == 90
+    assert len(seen) >= 2
 
 
 def test_large_factors_are_not_judged():

@@ -107,9 +107,8 @@ def _labels(X) -> tuple | None:
         return None
     if not all(isinstance(name, str) for name in columns):
         raise ValueError(
-            "the columns of X are named by strings neither all of them nor none, or by "
-            f"other numbers than 0, 1, ...: {list(columns)[:5]}. Rename them with "
-            "X.columns = X.columns.astype(str)."
+            f"the columns of X are labelled {list(columns)[:5]}; expected strings for "
+            "all of them, or 0, 1, ... Rename them: X.columns = X.columns.astype(str)."
         )
     if len(set(columns)) < len(columns):
         raise ValueError(

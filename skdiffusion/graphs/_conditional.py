@@ -6,9 +6,10 @@ context estimated by kernels at the other rows,
 .. math:: \hat p(r_k \mid c_k) = \frac{\sum_{l \ne k} w_l K_g(r_k - r_l) K_h(c_k - c_l)
     + \hat p(r_k)}{\sum_{l \ne k} w_l K_h(c_k - c_l) + 1},
 
-where weights average to one and :math:`K_h` is one at its peak. The estimate :math:`\hat
-p(r_k)` without context counts as one row: where no row has a similar context, it alone
-remains. Bandwidths g and h are the best of a few for each column and context.
+where weights add up to the effective number of rows and :math:`K_h` is one at its peak.
+The estimate :math:`\hat p(r_k)` without context counts as one row: where no row has a
+similar context, it alone remains. Bandwidths g and h are the best of a few for each
+column and context.
 """
 
 from functools import cached_property
@@ -34,9 +35,9 @@ class ConditionalLikelihood:
     """
 
     def __init__(self, Z: np.ndarray, weight: np.ndarray):
-        self.Z, self.weight = Z, weight / weight.mean()
+        self.Z, self.weight = Z, weight * weight.sum() / np.square(weight).sum()
         self._rows: dict[tuple, np.ndarray] = {}
-        self._context: tuple = ((), ())
+        self._context: tuple = (None, [])
 
     def rows(self, column: int, context: tuple[int, ...]) -> np.ndarray:
         """Log-likelihood of the column at each row, shape (n_samples,), in nats."""
@@ -62,7 +63,7 @@ class ConditionalLikelihood:
         for bandwidth in BANDWIDTHS:
             own = self._kernel(residual[:, None], bandwidth)
             own /= np.float32(np.sqrt(2 * np.pi) * bandwidth)
-            alone = own.sum(axis=1) / (self.weight.sum() - self.weight + TINY)
+            alone = own @ self.weight / (self.weight.sum() - self.weight + TINY)
             for near in self._context_kernels(context):
                 joint = np.einsum("kl,kl->k", own, near[0])
                 candidates.append((joint + alone) / (near[1] + 1))
@@ -85,14 +86,17 @@ class ConditionalLikelihood:
     def _context_kernels(self, context: tuple[int, ...]) -> list:
         """For each bandwidth the weighted kernels of a context and their sums."""
         if self._context[0] != context:
-            kernels = [self._kernel(self.Z[:, context], h) for h in CONTEXT_BANDWIDTHS]
+            kernels = [
+                self._kernel(self.Z[:, context], h) * self.weight.astype(np.float32)
+                for h in CONTEXT_BANDWIDTHS
+            ]
             # without a context all rows are equally near
             kernels = kernels if context else kernels[:1]
             self._context = context, [(near, near.sum(axis=1)) for near in kernels]
         return self._context[1]
 
     def _kernel(self, rows: np.ndarray, bandwidth: float) -> np.ndarray:
-        """Weighted kernels of all rows at all others, one at the peak."""
+        """Kernels of all rows at all others, one at the peak."""
         squares = np.zeros((len(rows), len(rows)), np.float32)
         for column in (rows / (np.sqrt(2) * bandwidth)).astype(np.float32).T:
             squares -= np.square(column[:, None] - column)
