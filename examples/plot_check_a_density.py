@@ -61,9 +61,10 @@ for name, density in densities.items():
 # %%
 # How is it wrong?
 # ----------------
-# Under a true density the bars stay in the band. Hardly any rows at the ends, as in the
-# first row of panels, say that the density is too wide; the valley of the first column
-# has been filled, too.
+# Under a true density most bars stay in the band. Hardly any rows at the ends, as in the
+# first row of panels, say that the density is too wide; hardly any in the middle, that a
+# valley between two humps has been filled. Of the latter the diffusion has a little, too,
+# after so short a training.
 
 figure = plt.figure(figsize=(9, 6), layout="constrained")
 for ax, (name, density) in zip(figure.subplots(2, 1), densities.items(), strict=True):

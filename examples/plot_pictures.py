@@ -49,7 +49,7 @@ plt.show()
 # A slice: two columns, where the others are held
 # -----------------------------------------------
 
-DensityDisplay.from_estimator(density, held_out, features=[0, 1], held={2: 0.0})
+DensityDisplay.from_estimator(density, held_out, features=[2, 3], held={0: 1.0, 1: 0.5})
 plt.show()
 
 # %%
