@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 PICTURE := compare_with_kernel_density.png
 
-.PHONY: demo test test-slow lint format check-oldest benchmark coverage clean help
+.PHONY: demo test test-slow lint format check-oldest benchmark coverage docs clean help
 
 help:
 	@echo "demo          fit four densities to real data; print a table, save a picture"
@@ -14,6 +14,7 @@ help:
 	@echo "test-slow     run the tests marked slow"
 	@echo "lint, format  check or rewrite the style of the code"
 	@echo "check-oldest  run the scikit-learn contract with the oldest supported release"
+	@echo "docs          build the pages with all examples: docs/_build/html/index.html"
 	@echo "benchmark     compare with tuned peers; results to benchmarks/results, tables to docs"
 
 $(READY): setup.cfg pyproject.toml constraints.txt
@@ -52,5 +53,10 @@ benchmark: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[benchmarks]"
 	$(BIN)/python benchmarks/compare.py --output benchmarks/results/compare.csv
 
+# the examples run one after the other, with one thread each
+docs: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	OMP_NUM_THREADS=1 MPLBACKEND=agg $(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
+
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist *.egg-info
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info docs/_build docs/auto_examples docs/api/generated

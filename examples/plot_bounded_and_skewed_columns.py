@@ -8,14 +8,11 @@ columns as they are, only scaled, and to the logit of the share and the logarith
 cost. `DensityPipeline` puts the volume changes back, so that all log-densities are in the
 units of the table and can be compared.
 
-Run it with ``python examples/plot_bounded_and_skewed_columns.py [picture.png]``.
+Run it with ``python examples/plot_bounded_and_skewed_columns.py [picture.png]``; without
+a path it shows the picture.
 """
 
 import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -152,6 +149,8 @@ for ax in axes[1]:
 for ax in axes[:, 0]:
     ax.set_ylabel("cost")
 figure.colorbar(image, ax=axes, label="log-density (nats)")
-path = sys.argv[1] if len(sys.argv) > 1 else "bounded_and_skewed_columns.png"
-figure.savefig(path, dpi=110)
-print(f"\npicture saved to {path}")
+if len(sys.argv) > 1:
+    figure.savefig(sys.argv[1], dpi=110)
+    print(f"\npicture saved to {sys.argv[1]}")
+else:
+    plt.show()

@@ -8,14 +8,11 @@ depend on each other? Kernel density estimation and Gaussian mixtures, both tune
 cross-validation, meet `FactorizedDiffusionDensity` without and with a graph on rows
 that none of them has seen.
 
-Run it with ``python examples/plot_compare_with_kernel_density.py [picture.png]``.
+Run it with ``python examples/plot_compare_with_kernel_density.py [picture.png]``; without
+a path it shows the picture.
 """
 
 import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -146,6 +143,8 @@ for ax, name in zip(axes[0], samples, strict=True):
     ax.set_title(name + score, fontsize=10)
 figure.suptitle("Held-out measurements of cell nuclei, and samples of three models")
 figure.tight_layout()
-path = sys.argv[1] if len(sys.argv) > 1 else "compare_with_kernel_density.png"
-figure.savefig(path, dpi=110)
-print(f"\npicture saved to {path}")
+if len(sys.argv) > 1:
+    figure.savefig(sys.argv[1], dpi=110)
+    print(f"\npicture saved to {sys.argv[1]}")
+else:
+    plt.show()

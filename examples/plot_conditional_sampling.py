@@ -8,14 +8,11 @@ sine of the one before, is fitted once. Then its third column is seen to be 0.5,
 draws of its neighbours are compared with their exact conditional densities. At last the
 second column is *set* to 1 instead of seen: what precedes it does not change.
 
-Run it with ``python examples/plot_conditional_sampling.py [picture.png]``.
+Run it with ``python examples/plot_conditional_sampling.py [picture.png]``; without
+a path it shows the picture.
 """
 
 import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,6 +50,16 @@ back /= back.sum() * step
 rows = np.tile([0.0, 0.0, 0.5], (len(grid), 1))
 ahead = np.exp(chain.log_density(np.c_[rows, grid]) - first_three(rows))
 
+# %%
+# Seeing x1 = 1 tells of x0, its cause in the chain; setting x1 to 1 does not. That is the
+# effect of an intervention only if the arrows of the graph are causes.
+
+seeing = density.sample(5000, random_state=0, given={1: 1.0})
+doing = density.sample(5000, random_state=0, do={1: 1.0})
+
+# %%
+# Draws, and what they should follow.
+
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
 bins = np.linspace(-3.5, 3.5, 141)
 panels = [
@@ -63,13 +70,6 @@ for ax, (j, truth, title) in zip(axes, panels, strict=False):
     ax.hist(draws[:, j], bins, density=True, color="#9ecae1", label="5000 draws")
     ax.plot(grid, truth, color="#d94801", label="exact density")
     ax.set(title=title, xlabel=f"x{j}", yticks=[])
-
-# %%
-# Seeing x1 = 1 tells of x0, its cause in the chain; setting x1 to 1 does not. That is the
-# effect of an intervention only if the arrows of the graph are causes.
-
-seeing = density.sample(5000, random_state=0, given={1: 1.0})
-doing = density.sample(5000, random_state=0, do={1: 1.0})
 style = {"density": True, "histtype": "step", "lw": 1.8}
 axes[2].hist(seeing[:, 0], bins[::2], color="#31a354", label="given x1 = 1", **style)
 axes[2].hist(doing[:, 0], bins[::2], color="#756bb1", label="do x1 = 1", **style)
@@ -77,5 +77,8 @@ axes[2].set(title="seeing or doing: x0", xlabel="x0", yticks=[])
 for ax in axes:
     ax.legend(frameon=False, fontsize=8)
 axes[0].set_ylabel("density")
-picture = sys.argv[1] if len(sys.argv) > 1 else "conditional_sampling.png"
-figure.savefig(picture, dpi=150)
+if len(sys.argv) > 1:
+    figure.savefig(sys.argv[1], dpi=150)
+    print(f"\npicture saved to {sys.argv[1]}")
+else:
+    plt.show()

@@ -8,14 +8,11 @@ density from 1500 rows: scikit-learn's `KernelDensity`, the kernel score of all 
 kernel scores of the factors of the chain, and `FactorizedDiffusionDensity`, which learns
 the scores of the factors with small networks.
 
-Run it with ``python examples/plot_kernel_scores.py [picture.png]``.
+Run it with ``python examples/plot_kernel_scores.py [picture.png]``; without
+a path it shows the picture.
 """
 
 import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -89,6 +86,8 @@ figure.suptitle(
     "the truth: structure gains most, learning more"
 )
 figure.tight_layout()
-path = sys.argv[1] if len(sys.argv) > 1 else "kernel_scores.png"
-figure.savefig(path, dpi=110)
-print(f"\npicture saved to {path}")
+if len(sys.argv) > 1:
+    figure.savefig(sys.argv[1], dpi=110)
+    print(f"\npicture saved to {sys.argv[1]}")
+else:
+    plt.show()

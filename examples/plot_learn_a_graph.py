@@ -6,15 +6,12 @@ Seven columns, each a noisy curve of another, and nobody says which of which. Th
 learners look for a graph in 1000 rows; with ``graph="auto"`` the estimator tries their
 graphs itself and keeps what predicts held-out rows best.
 
-Run it with ``python examples/plot_learn_a_graph.py [picture.png]``.
+Run it with ``python examples/plot_learn_a_graph.py [picture.png]``; without
+a path it shows the picture.
 """
 
 import sys
 import warnings
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -110,6 +107,8 @@ axes[-1].set_title("KL to the truth", fontsize=10)
 axes[-1].spines[["top", "right"]].set_visible(False)
 figure.suptitle("Graphs learned from 1000 rows, and the density with the chosen one")
 figure.tight_layout()
-path = sys.argv[1] if len(sys.argv) > 1 else "learn_a_graph.png"
-figure.savefig(path, dpi=110)
-print(f"\npicture saved to {path}")
+if len(sys.argv) > 1:
+    figure.savefig(sys.argv[1], dpi=110)
+    print(f"\npicture saved to {sys.argv[1]}")
+else:
+    plt.show()

@@ -49,8 +49,7 @@ class KernelScoreDensity(BaseDiffusionDensity):
     graph : networkx.DiGraph, networkx.Graph or None, default=None
         How the columns depend on each other, as for
         :class:`FactorizedDiffusionDensity`. None is one kernel estimate of all columns.
-    bandwidth : {"loo", "theory"}, float or array-like of shape (n_features,), \
-            default="loo"
+    bandwidth : {"loo", "theory"}, float or array-like (n_features,), default="loo"
         Standard deviation of the kernels in units of the standard deviation of each
         column, in the order of the columns (`bandwidth_` is in data units). "loo"
         maximises the leave-one-out log-likelihood, for each block over one bandwidth of
@@ -99,7 +98,7 @@ class KernelScoreDensity(BaseDiffusionDensity):
         the threshold.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had string names.
 
     See Also

@@ -42,7 +42,7 @@ class Denoiser(nn.Module):
         return len(self.columns)
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Own coordinates r of clean rows z, and log |dr/dz|, both (n, n_own)."""
+        """Own coordinates r of clean rows z, and ``log |dr/dz|``, both (n, n_own)."""
         r = z[:, list(self.columns)]
         return r, torch.zeros_like(r)
 

@@ -15,8 +15,6 @@ References
 ----------
 .. [1] Y. Song et al., "Score-Based Generative Modeling through Stochastic Differential
        Equations", ICLR 2021, appendix D. https://arxiv.org/abs/2011.13456
-.. [2] M. Rosenblatt, "Remarks on a multivariate transformation", Annals of Mathematical
-       Statistics 23, 1952.
 """
 
 import math
@@ -112,7 +110,7 @@ def in_order(denoisers: Sequence[Denoiser], generations) -> list[Denoiser]:
 def to_normal(denoisers: Sequence[Denoiser], z: Tensor, path: Path) -> Tensor:
     """Standard normal noise that `from_normal` maps to the rows.
 
-    With blocks of one column this is the Rosenblatt transform [2]_ of the density,
+    With blocks of one column this is the Rosenblatt transform [1]_ of the density,
     followed by the normal quantile function.
 
     Parameters
@@ -128,6 +126,11 @@ def to_normal(denoisers: Sequence[Denoiser], z: Tensor, path: Path) -> Tensor:
     -------
     Tensor of shape (n_samples, n_features)
         Independent standard normal variables if the rows follow the density.
+
+    References
+    ----------
+    .. [1] M. Rosenblatt, "Remarks on a multivariate transformation", Annals of
+           Mathematical Statistics 23, 1952.
     """
     noise = torch.empty_like(z)
     for denoiser in denoisers:

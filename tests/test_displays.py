@@ -177,6 +177,13 @@ def test_pairs_hold_data_and_samples(frame):
     assert display.axes_[1, 0].get_ylabel() == "dose"
 
 
+def test_pairs_of_conditional_densities(kernel_scores, frame):
+    given = kernel_scores.condition({frame.columns[0]: (0, None)}, random_state=0)
+    display = PairsDisplay.from_estimator(given, frame, n_samples=20, random_state=0)
+    assert display.feature_names == list(frame.columns)
+    assert (display.samples[:, 0] > 0).all()
+
+
 def test_dots_of_pairs_have_the_colour_of_their_kind(kde, frame):
     display = PairsDisplay.from_estimator(kde, frame, n_samples=20, random_state=0)
     (dots,) = display.axes_[2, 1].collections
@@ -254,6 +261,15 @@ def test_histograms_of_probability_integrals_and_their_band():
         .transformed(display.axes_[0, 0].transData.inverted())
     )
     np.testing.assert_allclose([box.y0, box.y1], display.band_)
+
+
+def test_no_histogram_is_higher_than_its_panel():
+    narrow_and_wide = standard_normal(400, 2) * [0.2, 1]
+    density = Shifted().fit(narrow_and_wide)
+    display = ProbabilityIntegralDisplay.from_estimator(density, narrow_and_wide)
+    for ax in display.axes_.flat:
+        heights = [p.get_height() for p in ax.patches if hasattr(p, "get_height")]
+        assert max(heights) < ax.get_ylim()[1]
 
 
 def test_the_band_of_a_line_is_the_test_of_kolmogorov_and_smirnov():

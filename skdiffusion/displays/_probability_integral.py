@@ -123,7 +123,8 @@ class ProbabilityIntegralDisplay:
                 *self.band_, color=ORANGE, alpha=0.3, lw=0, label=BAND.format("a bin")
             )
             ax.axhline(n / n_bins, color=GREY, lw=1, ls="--", label="uniform")
-        ax.set_ylim(0, HEADROOM * ax.dataLim.ymax)
+        top = max(ax.dataLim.ymax for ax in self.axes_.flat[: len(self.feature_names)])
+        self.axes_[0, 0].set_ylim(0, HEADROOM * top)
 
     def _lines(self) -> None:
         n = len(self.values)

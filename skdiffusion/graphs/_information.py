@@ -25,12 +25,12 @@ LEAST_UNEXPLAINED = 1e-12
 
 
 def chow_liu_tree(X, *, level=0.05, sample_weight=None):
-    """Tree of the columns that keeps the most mutual information [1]_.
+    """Tree of the columns that keeps the most mutual information.
 
     The maximum spanning tree of pairwise mutual information is, among all trees, the one
-    whose density is nearest to the data in Kullback-Leibler divergence. Information is
-    estimated from ranks: monotone changes of columns do not matter, and dependences need
-    be neither linear nor monotone. Nothing is random.
+    whose density is nearest to the data in Kullback-Leibler divergence [1]_. Information
+    is estimated from ranks: monotone changes of columns do not matter, and dependences
+    need be neither linear nor monotone. Nothing is random.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class DensityPipeline(Pipeline):
         The steps by name.
     n_features_in_ : int
         Number of columns seen in fit, as the first step says.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, as the first step says.
 
     Raises

@@ -30,7 +30,7 @@ class LogTransformer(BaseColumnTransformer):
         Their lower bounds.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had string names.
 
     See Also
@@ -95,7 +95,7 @@ class LogitTransformer(BaseColumnTransformer):
         Their bounds.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had string names.
 
     See Also
@@ -177,7 +177,7 @@ class MonotoneTransformer(BaseColumnTransformer):
         Positions of the chosen columns.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had string names.
 
     Notes
