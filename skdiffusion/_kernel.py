@@ -313,6 +313,7 @@ class KernelScoreDensity(BaseDiffusionDensity):
 
     def _chain(self, first=()) -> Chain:
         """Blocks of several columns are taken apart, so that known columns come first."""
+        self._check_density()
         chain, contexts, denoisers = super()._chain(), {}, []
         place = {j: i for i, j in enumerate(first)}
         for denoiser in chain.denoisers:
@@ -322,13 +323,16 @@ class KernelScoreDensity(BaseDiffusionDensity):
             denoisers += parts
         return replace(chain, contexts=contexts, denoisers=denoisers)
 
-    def _own_log_density(self, denoiser, z: Tensor) -> Tensor:
+    def _check_density(self) -> None:
         if not self._is_density():
             raise ValueError(
                 f"{NOT_A_DENSITY.format(self.model_['threshold'])} Fit with "
                 "threshold='none' for log-densities; sample and log_density_gradient "
                 "work with any."
             )
+
+    def _own_log_density(self, denoiser, z: Tensor) -> Tensor:
+        self._check_density()
         return denoiser.log_density(z).unsqueeze(1)
 
     def _gradient(self, z: Tensor) -> Tensor:

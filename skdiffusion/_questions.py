@@ -8,12 +8,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import flow
 from ._columns import position, positions
 from ._validation import check_integer
-from ._warnings import warn_user
 from .conditioning import (
     MIN_EFFECTIVE_SIZE,
     ConditionalDensity,
     MarginalDensity,
     impute,
+    warn_of_few,
 )
 from .conditions import read_conditions
 
@@ -133,13 +133,7 @@ class QuestionsMixin:
         filled, sizes = impute(
             self, X, n_draws, n_particles, check_random_state(random_state)
         )
-        poor = np.flatnonzero(~(sizes >= MIN_EFFECTIVE_SIZE))
-        if len(poor):
-            warn_user(
-                f"the draws for {len(poor)} rows, such as row {poor[0]}, rest on fewer "
-                f"than {MIN_EFFECTIVE_SIZE} effective particles: their known cells are "
-                f"unusual. Raise n_particles={n_particles}, or check these rows."
-            )
+        warn_of_few(sizes, n_particles)
         return filled[0] if n_draws == 1 else filled
 
     def to_normal(self, X):
@@ -165,7 +159,8 @@ class QuestionsMixin:
         .. [1] M. Rosenblatt, "Remarks on a multivariate transformation", Annals of
                Mathematical Statistics 23, 1952.
         """
-        Z = self.margins_.forward(self._check_rows(X))
+        X = self._check_rows(X)
+        Z = self.margins_.forward(X)
         path, denoisers = self._path(), self._denoisers()
         walk = lambda z: flow.to_normal(denoisers, z, path)
         return self._by_chunks(walk, Z, denoisers, pad=self._is_single())
@@ -216,6 +211,7 @@ class QuestionsMixin:
             If columns are modelled together, in joint blocks.
         """
         check_is_fitted(self, "model_")
+        self._check_density()
         self._refuse_joint_blocks(range(self.n_features_in_))
         return ndtr(self.to_normal(X))
 
@@ -243,12 +239,16 @@ class QuestionsMixin:
         """
         X = self._check_rows(X)
         j = position(column, self.factorization_.column_names)
+        self._check_density()
         self._refuse_joint_blocks([j])
         levels = np.asarray(q, dtype=np.float64)
         if levels.ndim > 1 or not ((levels > 0) & (levels < 1)).all():
             raise ValueError(f"q must be a number or numbers in (0, 1), got {q!r}.")
         found = [self._quantile(X, j, level) for level in np.atleast_1d(levels)]
         return found[0] if levels.ndim == 0 else np.stack(found, axis=1)
+
+    def _check_density(self) -> None:
+        """Raise if what was fitted has samples but is no density."""
 
     def _quantile(self, X: np.ndarray, j: int, level: float) -> np.ndarray:
         Z = self.margins_.forward(X)

@@ -54,6 +54,12 @@ class Conditions:
 
     def with_fixed(self, other: "Conditions") -> "Conditions":
         """Conditions with the values of other ones put in."""
+        lengths = {len(c.value) for c in (self, other) if c.by_row}
+        if len(lengths) > 1:
+            raise ValueError(
+                "arrays in given and do must have one value for each row, got lengths "
+                f"{sorted(lengths)}."
+            )
         n = max(len(self.value), len(other.value))
         value, low, high, new = (
             np.broadcast_to(a, (n, a.shape[1]))
@@ -119,7 +125,7 @@ def _read_one(said, name: str, intervals: bool):
         if not intervals:
             raise TypeError(f"{name} must be a number or an array, got {said!r}.")
         return np.nan, *_interval(said, name)
-    if _is_number(said):
+    if _is_number(said) or getattr(said, "shape", None) == ():
         return _finite(np.float64(said), name), -np.inf, np.inf
     try:
         values = np.asarray(said, dtype=np.float64)

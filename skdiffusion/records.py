@@ -70,6 +70,8 @@ class Record:
         Likewise, of the weights that are kept so far.
     validation_steps : list of int
         Number of steps taken at each check; 0 is before training.
+    stopped_by : str
+        What ended training before `max_iter`, if anything did.
     """
 
     max_iter: int
@@ -77,6 +79,7 @@ class Record:
     validation_scores: list[float] = field(default_factory=list)
     kept_scores: list[float] = field(default_factory=list)
     validation_steps: list[int] = field(default_factory=list)
+    stopped_by: str = "no improvement"
 
     @property
     def best_validation_score(self) -> float | None:
@@ -102,11 +105,11 @@ class Record:
     def summary(self) -> str:
         """How training ended, in one line."""
         n_iter = len(self.loss_curve)
-        if n_iter == 0:
+        if self.max_iter == 0:
             return "too few rows to hold out: untrained"
         if self.best_validation_score is None:
             return f"took all {n_iter} steps without held-out rows"
-        reason = "max_iter reached" if n_iter == self.max_iter else "no improvement"
+        reason = "max_iter reached" if n_iter == self.max_iter else self.stopped_by
         score = self.best_validation_score
         return f"stopped at step {n_iter} ({reason}): kept weights score {score:.4f}"
 

@@ -285,6 +285,7 @@ class Trainer:
         try:
             self._take_steps(report)
         except KeyboardInterrupt:
+            self.record.stopped_by = "interrupted"
             warn_user(INTERRUPTED.format(len(self.record.loss_curve)), InterruptedFit)
         return [m.chosen() for m in self.members]
 
@@ -297,8 +298,10 @@ class Trainer:
                 continue
             if self.selects:
                 self._keep_scores([m.check() for m in self.members])
-            asked_to_stop = report(self.record)
-            if asked_to_stop or all(m.has_stalled(patience) for m in self.members):
+            if report(self.record):
+                self.record.stopped_by = "a callback"
+                break
+            if all(m.has_stalled(patience) for m in self.members):
                 break
 
     def _step(self, step: int) -> None:

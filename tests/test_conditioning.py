@@ -1,11 +1,13 @@
 import networkx as nx
 import numpy as np
 import pytest
+import torch
 from conftest import standard_normal
-from scipy import stats
+from scipy import special, stats
 
 from skdiffusion import FactorizedDiffusionDensity, KernelScoreDensity
 from skdiffusion.metrics import compare
+from skdiffusion.sequential._truncated import truncated_normal
 
 DIAMOND = nx.DiGraph([(0, 1), (0, 2), (1, 3), (2, 3)])
 
@@ -149,6 +151,106 @@ def test_far_intervals_keep_their_digits(gaussian):
     given = gaussian.density.condition({0: (far, None)})
     assert given.log_normalizer == pytest.approx(stats.norm.logsf(9), rel=1e-6)
     assert given.sample(3, random_state=0)[:, 0].min() >= far
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(-1, 2), (-5, -3), (8.4, np.inf), (38, 39), (-1e3, -40), (40, 1e3)],
+)
+def test_truncated_normals_agree_with_scipy(low, high):
+    uniform = torch.linspace(0.01, 0.99, 9, dtype=torch.float64)
+    ends = (torch.full_like(uniform, end) for end in (low, high))
+    noise, log_probability = (x.numpy() for x in truncated_normal(*ends, uniform))
+    a, b = (-high, -low) if low > 0 else (low, high)
+    ratio = np.exp(special.log_ndtr(a) - special.log_ndtr(b))
+    expected = special.log_ndtr(b) + np.log1p(-ratio)
+    np.testing.assert_allclose(log_probability, expected, rtol=1e-10)
+    levels = uniform.numpy() if low <= 0 else 1 - uniform.numpy()
+    law = stats.truncnorm(low, high)
+    np.testing.assert_allclose(noise, law.ppf(levels), rtol=1e-6)
+
+
+def test_intervals_that_are_out_of_reach_are_refused(gaussian):
+    tiny = FactorizedDiffusionDensity().fit(1e-9 * standard_normal(40, 1))
+    with pytest.raises(ValueError, match="all but impossible"):
+        tiny.condition({0: (1e300, None)})
+    far = gaussian.density.sample(4, random_state=0, given={0: (50.0, None)})
+    assert np.isfinite(far).all()
+
+
+def test_narrow_intervals_hold_their_density(fitted, chain):
+    """Where a difference of distribution functions is lost in single precision."""
+    x = chain.data[:8, 0]
+    marginal = fitted.marginal(0).score_samples(x[:, None])
+    for centre, log_density in zip(x, marginal, strict=True):
+        for width in (1e-3, 1e-6):
+            interval = (centre - width / 2, centre + width / 2)
+            given = fitted.condition({0: interval})
+            expected = log_density + np.log(width)
+            assert given.log_normalizer == pytest.approx(expected, abs=2e-3)
+            drawn = given.sample(50, random_state=0)[:, 0]
+            assert (drawn >= interval[0]).all()
+            assert (drawn <= interval[1]).all()
+            assert np.ptp(drawn) > 0.8 * width
+
+
+def lost_early(k):
+    """A chain of which an early column is seen k deviations away, and a later one."""
+    e = standard_normal(45, 4)
+    x0 = e[:, 0]
+    x2 = 0.5 * x0 + e[:, 2]
+    X = np.c_[x0, x0 + 0.3 * e[:, 1], x2, 0.5 * x2 + e[:, 3]]
+    graph = nx.DiGraph([(0, 1), (0, 2), (2, 3)])
+    small = {"hidden_size": 4, "n_networks": 1, "n_steps": 2}
+    density = FactorizedDiffusionDensity(graph, **small).fit(X)
+    mean = density.from_normal(np.zeros((1, 4)))[0]
+    root = density.from_normal(np.eye(4)) - mean
+    return density, {1: mean[1] + k * np.sqrt((root.T @ root)[1, 1]), 3: mean[3]}
+
+
+def test_effective_sizes_remember_what_was_lost_before_a_resampling():
+    sizes = []
+    for k in (0, 2, 3):
+        density, given = lost_early(k)
+        sizes.append(density.condition(given, random_state=0).effective_sample_size)
+    assert sizes[0] > 300 > sizes[1] > 20
+    assert sizes[1] > 3 * sizes[2] or sizes[2] < 100
+    density, given = lost_early(5)
+    with pytest.raises(ValueError, match="all but impossible"):
+        density.condition(given, random_state=0)
+    row = np.full((1, 4), np.nan)
+    row[0, list(given)] = list(given.values())
+    with pytest.warns(UserWarning, match="fewer than 10 effective"):
+        density.impute(row, random_state=0)
+
+
+def test_marginals_of_unusual_rows_say_so(gaussian):
+    far = gaussian.mean[[3]] + 9 * np.sqrt(gaussian.covariance[3, 3])
+    marginal = gaussian.density.marginal(3, random_state=0)
+    with pytest.warns(UserWarning, match="fewer than 10 effective"):
+        _, error = marginal.score_samples(far[:, None], return_std=True)
+    assert np.isinf(error).all()
+
+
+def test_derived_densities_stay_as_they_were(chain):
+    density = KernelScoreDensity(bandwidth=0.3).fit(chain.data)
+    given, row = density.condition({0: (0, None)}), chain.data[chain.data[:, 0] > 0][:1]
+    before = given.score_samples(row)
+    density.fit(3 * chain.data)
+    np.testing.assert_array_equal(given.score_samples(row), before)
+
+
+def test_what_is_no_density_is_not_conditioned(chain):
+    density = KernelScoreDensity(threshold="soft", bandwidth=0.3).fit(chain.data)
+    for question in (
+        lambda: density.condition({0: (0, None)}),
+        lambda: density.marginal(0),
+        lambda: density.impute(np.full((1, 3), np.nan)),
+        lambda: density.conditional_cdf(chain.data[:2]),
+        lambda: density.sample(2, given={0: 0.0}),
+    ):
+        with pytest.raises(ValueError, match="threshold='none'"):
+            question()
 
 
 def test_interventions_cut_the_columns_from_their_parents(gaussian):

@@ -89,3 +89,12 @@ def test_rows_must_match():
 def test_density_zero_is_infinitely_far():
     assert paired_difference(np.zeros(2), np.array([0.0, -np.inf])).mean == np.inf
     assert total_variation(np.zeros(2), np.array([0.0, -np.inf])) == 0.5
+
+
+def test_rows_of_weight_zero_do_not_count():
+    found = paired_difference([0.0, 0.0], [1.0, -np.inf], [1.0, 0.0])
+    assert found.mean == -1
+    X = np.array([[0.0], [0.1], [9.0]])
+    tophat = KernelDensity(kernel="tophat").fit(X[:2])
+    score = mean_log_density(tophat, X, sample_weight=[1, 1, 0])
+    assert score == pytest.approx(tophat.score_samples(X[:2]).mean())

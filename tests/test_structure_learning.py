@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skdiffusion import FactorizedDiffusionDensity
 from skdiffusion._selection import _best, choose_graph, learned_graphs
 from skdiffusion.datasets import make_nonlinear_chain
-from skdiffusion.graphs import chow_liu_tree, graphical_lasso_graph, greedy_dag
+from skdiffusion.graphs import _lasso, chow_liu_tree, graphical_lasso_graph, greedy_dag
 
 # small and short: enough for differences of a nat
 FAST = {"hidden_size": 16, "n_layers": 1, "n_networks": 1, "n_steps": 4, "max_iter": 150}
@@ -128,9 +128,18 @@ def test_lasso_with_one_penalty_and_with_fewer_rows_than_columns():
         assert len(graphical_lasso_graph(wide)) == 20
 
 
-def test_lasso_says_which_penalties_failed():
-    with pytest.warns(ConvergenceWarning, match=r"penalties \['1e-12'\]"):
-        graphical_lasso_graph(np.random.RandomState(0).randn(3, 30), alpha=1e-12)
+def test_lasso_says_which_penalties_failed(monkeypatch):
+    X = np.random.RandomState(0).randn(3, 30)
+    with pytest.raises(ValueError, match=r"did not converge for alpha=1e-12. Raise"):
+        graphical_lasso_graph(X, alpha=1e-12)
+    monkeypatch.setattr(_lasso, "_path", lambda correlation, n_alphas: [0.5, 1e-12])
+    with pytest.warns(ConvergenceWarning, match=r"penalties .*'1e-12'\]"):
+        graphical_lasso_graph(X)
+
+
+def test_one_penalty_is_judged_like_many():
+    X = np.random.RandomState(0).standard_normal((300, 6))
+    assert len(graphical_lasso_graph(X, n_alphas=1).edges) == 0
 
 
 def test_both_causes_are_found_though_no_pair_is_correlated():

@@ -4,10 +4,11 @@ The estimator lends its chain of denoisers and its margins; sequential Monte Car
 the rest (see `sequential`).
 """
 
-from ._conditional import MIN_EFFECTIVE_SIZE, ConditionalDensity
+from ._conditional import ConditionalDensity
 from ._interventions import intervened
 from ._marginal import MarginalDensity
 from ._missing import impute
+from ._samplers import MIN_EFFECTIVE_SIZE, warn_of_few
 
 __all__ = [
     "MIN_EFFECTIVE_SIZE",
@@ -15,4 +16,5 @@ __all__ = [
     "MarginalDensity",
     "impute",
     "intervened",
+    "warn_of_few",
 ]

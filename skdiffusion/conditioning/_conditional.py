@@ -1,5 +1,6 @@
 """Densities given some columns."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,11 +12,11 @@ from .._validation import check_integer
 from ..conditions import Conditions
 from ..metrics import mean_log_density
 from ..sequential import Sampler
-from ._samplers import log_normalizers, make_sampler
+from ._samplers import MIN_EFFECTIVE_SIZE, log_normalizers, make_sampler
 
 N_PARTICLES, N_PARTICLES_BY_ROW = 2000, 100
-# effective particles below which a condition counts as impossible
-MIN_EFFECTIVE_SIZE, MIN_EFFECTIVE_SIZE_BY_ROW = 10, 3
+# effective particles below which one of many conditions counts as impossible
+MIN_EFFECTIVE_SIZE_BY_ROW = 3
 # effective particles for each draw: fewer would show as ties among the draws
 EFFECTIVE_PER_DRAW = 2
 MAX_PARTICLES_PER_DRAW = 64
@@ -76,7 +77,9 @@ class ConditionalDensity:
         if n_particles is None:
             n_particles = N_PARTICLES_BY_ROW if conditions.by_row else N_PARTICLES
         check_integer("n_particles", n_particles, low=MIN_EFFECTIVE_SIZE)
-        self.density, self.conditions, self.forced = density, conditions, tuple(forced)
+        # a copy: the normaliser stays that of the density as it is now
+        self.density, self.conditions = copy.copy(density), conditions
+        self.forced = tuple(forced)
         self.n_particles, self.n_features_in_ = n_particles, density.n_features_in_
         if hasattr(density, "feature_names_in_"):
             self.feature_names_in_ = density.feature_names_in_

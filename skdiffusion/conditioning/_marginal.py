@@ -1,5 +1,6 @@
 """Densities of some columns."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +11,7 @@ from .._validation import check_integer
 from ..conditions import Conditions
 from ..metrics import mean_log_density
 from ..sequential import Sampler
-from ._conditional import MIN_EFFECTIVE_SIZE
-from ._samplers import log_normalizers, make_sampler
+from ._samplers import MIN_EFFECTIVE_SIZE, log_normalizers, make_sampler, warn_of_few
 
 
 class MarginalDensity:
@@ -39,7 +39,7 @@ class MarginalDensity:
 
     def __init__(self, density, columns: Sequence[int], *, n_particles, random_state):
         check_integer("n_particles", n_particles, low=MIN_EFFECTIVE_SIZE)
-        self.density, self.columns = density, list(columns)
+        self.density, self.columns = copy.copy(density), list(columns)
         self.n_particles, self.random_state = n_particles, random_state
         names = density.factorization_.column_names
         self.column_names = tuple(names[j] for j in self.columns)
@@ -65,11 +65,24 @@ class MarginalDensity:
         log_density : ndarray of shape (n_samples,)
             In nats, in data units.
         standard_error : ndarray of shape (n_samples,)
-            Monte Carlo error of each, in nats; only if asked for.
+            Monte Carlo error of each, in nats, infinite where fewer than 3 particles
+            say anything; only if asked for.
+
+        Warns
+        -----
+        UserWarning
+            If rows are so unusual that they rest on fewer than 10 effective particles:
+            their log-densities are far too low then, not a little wrong.
+
+        Notes
+        -----
+        Where draws are needed, the error of a row depends on the rows it comes with.
         """
         X = self._check_rows(X)
         sampler, conditions = self._sampler(X, check_random_state(self.random_state))
         particles = sampler.weighted(1 if self.is_exact else self.n_particles)
+        if not self.is_exact:
+            warn_of_few(to_numpy(particles.effective_sizes), self.n_particles)
         found = log_normalizers(self.density, conditions, particles)
         return (found, to_numpy(particles.standard_errors)) if return_std else found
 
@@ -104,7 +117,7 @@ class MarginalDensity:
         return make_sampler(self.density, conditions, random_state), conditions
 
     def _check_rows(self, X) -> np.ndarray:
-        if hasattr(X, "columns"):
+        if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
             missing = [name for name in self.column_names if name not in X.columns]
             if missing:
                 raise ValueError(f"X has no columns {missing}, got {list(X.columns)}.")

@@ -6,6 +6,9 @@ from .._torch import to_numpy
 from ..conditions import Conditions
 from ._samplers import make_sampler
 
+# particles held in memory at once
+MAX_PARTICLES = 2**18
+
 
 def impute(density, X: np.ndarray, n_draws: int, n_particles: int, random_state):
     """Rows with NaN replaced by draws given the other cells, (n_draws, *X.shape).
@@ -16,13 +19,13 @@ def impute(density, X: np.ndarray, n_draws: int, n_particles: int, random_state)
     sizes = np.full(len(X), np.inf)
     missing = np.isnan(X)
     patterns, which = np.unique(missing, axis=0, return_inverse=True)
-    for k, pattern in enumerate(patterns):
-        rows = np.flatnonzero(which.ravel() == k)
-        if pattern.any():
-            drawn, sizes[rows] = _draw_missing(
+    at_once = max(1, MAX_PARTICLES // max(n_particles, n_draws))
+    for k in np.flatnonzero(patterns.any(axis=1)):
+        alike = np.flatnonzero(which.ravel() == k)
+        for rows in np.split(alike, range(at_once, len(alike), at_once)):
+            filled[:, rows], sizes[rows] = _draw_missing(
                 density, X[rows], n_draws, n_particles, random_state
             )
-            filled[:, rows] = drawn
     return filled, sizes
 
 

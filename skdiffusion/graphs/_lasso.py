@@ -84,8 +84,11 @@ def graphical_lasso_graph(X, *, alpha=None, gamma=0.5, n_alphas=20, sample_weigh
     correlation = columns.correlation()[np.ix_(varying, varying)]
     # a column and its copy have no precision matrix
     correlation = (1 - RIDGE) * correlation + RIDGE * np.eye(len(varying))
-    alphas = _path(correlation, n_alphas) if alpha is None else [alpha]
-    precision = _best_precision(correlation, alphas, columns.n_effective, gamma)
+    if alpha is None:
+        alphas = _path(correlation, n_alphas)
+        precision = _best_precision(correlation, alphas, columns.n_effective, gamma)
+    else:
+        precision = _given_precision(correlation, alpha)
     scale = np.sqrt(np.diag(precision))
     partial = -precision / np.outer(scale, scale)
     graph.add_weighted_edges_from(
@@ -111,6 +114,19 @@ def _edges(precision: np.ndarray) -> np.ndarray:
     return edges
 
 
+def _given_precision(correlation: np.ndarray, alpha: float) -> np.ndarray:
+    """Precision matrix, on the edges of a given penalty."""
+    if len(correlation) < 2:
+        return np.eye(len(correlation))
+    penalised = _penalised(correlation, alpha)
+    if penalised is None:
+        raise ValueError(
+            f"the graphical lasso did not converge for alpha={alpha:g}. Raise alpha, or "
+            "leave out columns that nearly determine each other."
+        )
+    return _on_edges(correlation, _edges(penalised))
+
+
 def _best_precision(correlation, alphas, n: float, gamma: float) -> np.ndarray:
     """Precision matrix, on the edges of the best penalty, with the least criterion."""
     found, failed = [np.eye(len(correlation))], []
@@ -121,19 +137,12 @@ def _best_precision(correlation, alphas, n: float, gamma: float) -> np.ndarray:
         # more neighbours than rows would predict a column perfectly
         elif _edges(penalised).sum(axis=0).max() < n - 1:
             found.append(_on_edges(correlation, _edges(penalised)))
-    if failed and len(alphas) == 1:
-        raise ValueError(
-            f"the graphical lasso did not converge for alpha={failed[0]}. Raise alpha, "
-            "or leave out columns that nearly determine each other."
-        )
     if failed:
         warn_user(
             f"the graphical lasso did not converge for the penalties {failed}, which are "
             "left out. Columns that nearly determine each other are a usual cause.",
             ConvergenceWarning,
         )
-    if len(alphas) == 1:
-        return found[-1]
     return min(found, key=lambda precision: _criterion(precision, correlation, n, gamma))
 
 

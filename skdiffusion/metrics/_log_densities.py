@@ -52,7 +52,8 @@ def mean_log_density(estimator, X, y=None, sample_weight=None) -> float:
     check_answers(estimator, "score_samples", purpose="mean_log_density")
     found = log_density(estimator, X)
     weight = check_weight(sample_weight, found)
-    return float(np.average(found, weights=weight))
+    counts = weight > 0
+    return float(np.average(found[counts], weights=weight[counts]))
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def paired_difference(log_density, other, sample_weight=None) -> PairedDifferenc
     """
     difference = np.subtract(*_same_rows(log_density, other))
     weight = check_weight(sample_weight, difference)
+    difference, weight = difference[weight > 0], weight[weight > 0]
     weight = weight / weight.sum()
     mean = float(weight @ difference)
     if np.isinf(mean):

@@ -75,6 +75,8 @@ class Evidence:
         In standardised units; NaN where a column is not fixed.
     low, high : Tensor of shape (n_conditions, n_features)
         Limits of intervals; infinite where there are none.
+    fixed, bounded : frozenset of int
+        Columns with a value and with an interval.
     forced : frozenset of int
         Fixed columns whose values are set from outside and say nothing of others.
     """
@@ -82,20 +84,12 @@ class Evidence:
     value: Tensor
     low: Tensor
     high: Tensor
+    fixed: frozenset[int]
+    bounded: frozenset[int]
     forced: frozenset[int] = frozenset()
 
-    @cached_property
-    def fixed(self) -> set[int]:
-        """Columns with a value, forced ones among them."""
-        return _where(~self.value.isnan())
-
-    @cached_property
-    def bounded(self) -> set[int]:
-        """Columns with an interval."""
-        return _where(self.low.isfinite() | self.high.isfinite())
-
     @property
-    def telling(self) -> set[int]:
+    def telling(self) -> frozenset[int]:
         """Columns that weigh particles."""
         return (self.fixed | self.bounded) - self.forced
 
@@ -106,8 +100,3 @@ class Evidence:
             and (chain.blocks[j] == (j,) or set(chain.blocks[j]) <= self.fixed)
             for j in self.telling
         )
-
-
-def _where(mask: Tensor) -> set[int]:
-    """Columns in which any row of a mask is true."""
-    return set(mask.any(0).nonzero()[:, 0].tolist())

@@ -9,6 +9,8 @@ from torch import Tensor
 from ._chain import Evidence
 
 RESAMPLE_BELOW = 0.5
+# effective particles below which there is no standard error
+FEWEST = 3.0
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Particles:
 
     @classmethod
     def start(cls, evidence: Evidence, n_particles: int) -> "Particles":
+        """Particles of weight one with the known values, and zeros elsewhere."""
         z = evidence.value.nan_to_num(0.0).repeat_interleave(n_particles, dim=0)
         zeros = z.new_zeros(len(evidence.value))
         return cls(z, z.new_zeros(len(zeros), n_particles), zeros, zeros.clone())
@@ -44,7 +47,16 @@ class Particles:
 
     @property
     def effective_sizes(self) -> Tensor:
-        """Kong's effective sample size of each condition; 0 if all weights vanish."""
+        """Effective number of particles of each condition; 0 if all weights vanish.
+
+        The number of independent rows from which the normaliser would be as certain:
+        what was lost before a resampling stays lost.
+        """
+        return 1 / (self.variance + 1 / self._kong)
+
+    @property
+    def _kong(self) -> Tensor:
+        """Effective sample size of the weights since the last resampling."""
         twice = 2 * self.log_weight.logsumexp(1) - (2 * self.log_weight).logsumexp(1)
         return twice.exp().nan_to_num(0.0)
 
@@ -56,11 +68,18 @@ class Particles:
 
     @property
     def standard_errors(self) -> Tensor:
-        """Of `log_normalizers`, in nats, by the delta method."""
-        return (self.variance + self._relative_variance()).sqrt()
+        """Of `log_normalizers`, in nats, by the delta method.
+
+        Infinite where hardly any particle agrees with the evidence: the weights of so
+        few say nothing of those that were not drawn.
+        """
+        error = (self.variance + self._relative_variance()).sqrt()
+        # with one particle, which is exact, the size may be rounded
+        few = self.effective_sizes < min(FEWEST, 0.999 * self.n_particles)
+        return torch.where(few, torch.inf, error)
 
     def _relative_variance(self) -> Tensor:
-        return (1 / self.effective_sizes - 1 / self.n_particles).clamp(min=0)
+        return (1 / self._kong - 1 / self.n_particles).clamp(min=0)
 
     def repeated(self, values: Tensor) -> Tensor:
         """Values of each condition, for each of its particles."""
@@ -72,7 +91,7 @@ class Particles:
 
     def resample_if_poor(self, generator: torch.Generator) -> None:
         """Resample conditions whose effective size fell below half the particles."""
-        size = self.effective_sizes
+        size = self._kong
         poor = (size > 0) & (size < RESAMPLE_BELOW * self.n_particles)
         if not poor.any():
             return

@@ -13,6 +13,8 @@ from ._truncated import truncated_normal
 
 # rows from which the proposals of a joint block are made
 N_REFERENCE = 2000
+# width, in normal coordinates, of an interval in which a density counts as constant
+NARROW = 0.01
 
 
 class Sampler:
@@ -115,7 +117,16 @@ class Sampler:
         )
         noise, log_probability = truncated_normal(a, b, uniform)
         # the error of the solver may carry a draw beyond a limit
-        z[:, own] = self._from_normal(part, z, noise).clamp(*limits)
+        x = self._from_normal(part, z, noise).clamp(*limits)
+        narrow = b - a < NARROW
+        if narrow.any():
+            # a difference of two distribution functions would be their rounding
+            low, high = limits
+            x = torch.where(narrow, low + uniform * (high - low), x)
+            z[:, own] = torch.where(narrow, (low + high) / 2, x)
+            by_density = self._terms(part, z) + (high - low).log()
+            log_probability = torch.where(narrow, by_density, log_probability)
+        z[:, own] = x
         particles.weigh(log_probability.sum(1))
 
     def _propose(self, particles: Particles, denoiser: Denoiser, known) -> None:
@@ -153,8 +164,11 @@ class Sampler:
 
     def _log_density(self, part: Denoiser, z: Tensor) -> Tensor:
         """Log-density of own columns together, shape (n,)."""
-        density = lambda z: self.chain.log_density(part, z).sum(1)
-        return by_chunks(density, [z], [part])
+        return self._terms(part, z).sum(1)
+
+    def _terms(self, part: Denoiser, z: Tensor) -> Tensor:
+        """Terms of the log-density of own columns given their contexts."""
+        return by_chunks(lambda z: self.chain.log_density(part, z), [z], [part])
 
     def _noise(self, z: Tensor, n_columns: int) -> Tensor:
         shape = (len(z), n_columns)

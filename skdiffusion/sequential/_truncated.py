@@ -1,12 +1,18 @@
 """Standard normal variables restricted to intervals."""
 
+import numpy as np
 import torch
+from scipy.special import log_ndtr, ndtri_exp
 from torch import Tensor
-from torch.special import log_ndtr, ndtr, ndtri
+
+from .._torch import to_numpy
 
 
 def truncated_normal(low: Tensor, high: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """Quantiles of a standard normal variable in [low, high], and log P(low < e < high).
+
+    By logarithms of probabilities, which keep their digits however far the interval
+    lies from zero.
 
     Parameters
     ----------
@@ -14,12 +20,22 @@ def truncated_normal(low: Tensor, high: Tensor, uniform: Tensor) -> tuple[Tensor
         Limits, perhaps infinite.
     uniform : Tensor
         Levels in (0, 1).
+
+    Returns
+    -------
+    noise, log_probability : Tensor
+        The probability of an interval both of whose ends are infinitely far is zero.
     """
+    a, b, u = (to_numpy(x) for x in (low, high, uniform))
     # right of zero probabilities round to one; left of it they keep their digits
-    right = low > 0
-    a, b = torch.where(right, -high, low), torch.where(right, -low, high)
-    log_probability = log_ndtr(b) + torch.log(-torch.expm1(log_ndtr(a) - log_ndtr(b)))
-    noise = ndtri(ndtr(a) + uniform * (ndtr(b) - ndtr(a)))
-    # beyond 37 standard deviations the quantile is lost in rounding; the limit is not
-    noise = noise.clamp(a, b)
-    return torch.where(right, -noise, noise), log_probability
+    right = a > 0
+    a, b = np.where(right, -b, a), np.where(right, -a, b)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        log_a, log_b = log_ndtr(a), log_ndtr(b)
+        ratio = np.exp(log_a - log_b)
+        log_probability = log_b + np.log1p(-ratio)
+        noise = ndtri_exp(log_b + np.log(u + (1 - u) * ratio))
+    possible = np.isfinite(noise) & ~np.isnan(log_probability)
+    noise = np.where(possible, np.where(right, -noise, noise), 0.0)
+    log_probability = np.where(possible, log_probability, -np.inf)
+    return tuple(torch.as_tensor(x).to(low) for x in (noise, log_probability))
