@@ -17,7 +17,7 @@ where the context of a block holds only columns of earlier blocks:
 Graphs may also be learned from rows: `chow_liu_tree`, `graphical_lasso_graph` and
 `greedy_dag` return networkx graphs on the columns of a table.
 
-This package does not know torch or densities.
+This package does not know torch.
 """
 
 from ._blocks import Block, Factorization, generations

@@ -11,10 +11,9 @@ Works with any estimator that has `score_samples`: scikit-learn's `KernelDensity
 
 from ._calibration import CalibrationTest, calibration_test, probability_integrals
 from ._comparison import Comparison, compare
+from ._integration import IntegrationError, integration_error
 from ._log_densities import (
-    IntegrationError,
     PairedDifference,
-    integration_error,
     mean_log_density,
     paired_difference,
     total_variation,
