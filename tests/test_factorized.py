@@ -381,11 +381,11 @@ def test_failed_fit_leaves_the_previous_model(chain, monkeypatch):
     estimator = FactorizedDiffusionDensity(max_iter=2, random_state=0).fit(chain.data)
     before = estimator.score_samples(chain.data)
 
-    def interrupt(self, step):
-        raise KeyboardInterrupt
+    def fail(self, step):
+        raise FloatingPointError
 
-    monkeypatch.setattr(training.Trainer, "_step", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(training.Trainer, "_step", fail)
+    with pytest.raises(FloatingPointError):
         estimator.fit(1000 * chain.data)
     np.testing.assert_array_equal(estimator.score_samples(chain.data), before)
 
@@ -522,7 +522,7 @@ def test_wrong_weights_are_refused(weight, message):
         FactorizedDiffusionDensity().fit(np.eye(3), sample_weight=weight)
 
 
-@pytest.mark.parametrize("n_samples", [0, -1, 2.5, None])
+@pytest.mark.parametrize("n_samples", [0, -1, 2.5, "3"])
 def test_wrong_number_of_samples_is_refused(fitted, n_samples):
     with pytest.raises((ValueError, TypeError), match="n_samples must be"):
         fitted.sample(n_samples)
