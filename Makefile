@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 PICTURE := compare_with_kernel_density.png
 
+# threads that wait asleep: spinning ones starve each other on a machine that is busy
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: demo test test-slow lint format check-oldest benchmark coverage docs clean help
 
 help:

@@ -83,7 +83,7 @@ for ax, name in zip(axes[0], panels, strict=True):
     ax.set_title(name + error, fontsize=10)
 figure.suptitle(
     "Samples of four estimates from 1500 rows of six columns, and their divergence from "
-    "the truth: structure gains most, learning more"
+    "the truth: structure gains most, learning gains more on top"
 )
 figure.tight_layout()
 if len(sys.argv) > 1:

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import flow
 from ._columns import position, positions
-from ._validation import check_integer
+from ._validation import check_boolean, check_integer
 from .conditioning import (
     MIN_EFFECTIVE_SIZE,
     ConditionalDensity,
@@ -98,7 +98,7 @@ class QuestionsMixin:
             self, chosen, n_particles=n_particles, random_state=random_state
         )
 
-    def impute(self, X, *, n_draws=1, n_particles=100, random_state=None):
+    def impute(self, X, *, n_draws=1, n_particles=100, random_state=None, as_frame=False):
         """Replace missing cells by draws from their law given the other cells.
 
         Parameters
@@ -112,6 +112,8 @@ class QuestionsMixin:
             Particles for each row, where they are needed.
         random_state : int, RandomState instance or None, default=None
             Source of randomness of this call.
+        as_frame : bool, default=False
+            Whether to return a pandas DataFrame, or a list of them for several draws.
 
         Returns
         -------
@@ -125,6 +127,7 @@ class QuestionsMixin:
             its draws rest on fewer than 10 effective particles.
         """
         check_is_fitted(self, "model_")
+        check_boolean("as_frame", as_frame)
         check_integer("n_draws", n_draws, low=1)
         check_integer("n_particles", n_particles, low=MIN_EFFECTIVE_SIZE)
         X = validate_data(
@@ -134,6 +137,8 @@ class QuestionsMixin:
             self, X, n_draws, n_particles, check_random_state(random_state)
         )
         warn_of_few(sizes, n_particles)
+        if as_frame:
+            filled = [self._as_frame(table) for table in filled]
         return filled[0] if n_draws == 1 else filled
 
     def to_normal(self, X):

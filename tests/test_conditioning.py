@@ -408,11 +408,18 @@ def test_names_and_frames(chain):
     density = KernelScoreDensity(nx.relabel_nodes(chain.graph, dict(enumerate("abc"))))
     density.fit(frame)
     given = density.condition({"a": 0.5, "c": (0, None)}, random_state=0)
+    assert repr(given).startswith("ConditionalDensity(given a, c; effective sample size ")
     drawn = given.sample(4, random_state=0, as_frame=True)
     assert list(drawn.columns) == ["a", "b", "c"]
     assert np.isfinite(given.score_samples(drawn)).all()
     marginal = density.marginal("b", random_state=0)
+    assert repr(marginal) == "MarginalDensity(of b)"
     assert marginal.score_samples(frame[:5]).shape == (5,)
+    holes = frame[:4].mask(frame[:4] > 1)
+    filled = density.impute(holes, random_state=0, as_frame=True)
+    assert list(filled.columns) == ["a", "b", "c"]
+    assert not filled.isna().any(axis=None)
+    assert len(density.impute(holes, n_draws=2, random_state=0, as_frame=True)) == 2
     assert list(marginal.sample(2, as_frame=True).columns) == ["b"]
 
 

@@ -95,6 +95,15 @@ class ConditionalDensity:
         self.effective_sample_size = self._by_condition(sizes)
         self._refuse_impossible(sizes, found)
 
+    def __repr__(self) -> str:
+        names = self.density.factorization_.column_names
+        known = ", ".join(names[j] for j in self.conditions.known)
+        n = len(self.conditions.value)
+        many = f", {n} conditions" if self.conditions.by_row else ""
+        size = np.min(self.effective_sample_size)
+        found = "exact" if self.is_exact else f"effective sample size {size:.0f}"
+        return f"{type(self).__name__}(given {known}{many}; {found})"
+
     def sample(self, n_samples=None, random_state=None, *, as_frame=False):
         """Draw rows from the conditional density.
 

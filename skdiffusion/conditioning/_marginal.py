@@ -49,6 +49,9 @@ class MarginalDensity:
         somewhere = np.zeros((1, len(self.columns)))
         self.is_exact = self._sampler(somewhere, check_random_state(0))[0].is_exact
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(of {', '.join(self.column_names)})"
+
     def score_samples(self, X, *, return_std=False):
         """Log-density of each row of the chosen columns.
 

@@ -168,8 +168,8 @@ class FlowDisplay:
         for ax in self.axes_.flat[n_panels:]:
             ax.set_axis_off()
         x, y = (f"{name} (standard units)" for name in self.feature_names)
-        for ax in self.axes_[-1]:
-            ax.set_xlabel(x)
+        # once: long names of neighbouring panels would run into each other
+        self.axes_[-1, self.axes_.shape[1] // 2].set_xlabel(x)
         for ax in self.axes_[:, 0]:
             ax.set_ylabel(y)
 

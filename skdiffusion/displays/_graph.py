@@ -209,4 +209,5 @@ class GraphDisplay:
 
 def on_lines(name: str) -> str:
     """A long name broken at spaces and underscores, into lines that fit on a node."""
-    return textwrap.fill(name.replace("_", " "), LINE_LENGTH, break_long_words=False)
+    lines = textwrap.wrap(name.replace("_", "_ "), LINE_LENGTH, break_long_words=False)
+    return "\n".join(line.replace("_ ", "_") for line in lines)
