@@ -34,6 +34,12 @@ VALIDATION_STEPS = 6
 CHUNK_ROWS = 256
 MIN_ROWS_TO_SPLIT = 50
 BATCH_PER_ROW = 4
+UNTRAINED = (
+    "nothing was trained: of {} rows, fewer than {}, none can be held out to tell "
+    "progress from chance. The density is the linear Gaussian network of the graph (of "
+    "columns diffused together, independent normal columns). Use more rows, or "
+    "early_stopping=False to train without judging."
+)
 INTERRUPTED = (
     "training was interrupted at step {}; the best weights so far are kept. Fit again "
     "with warm_start=True to go on from them."
@@ -334,12 +340,14 @@ def fit_networks(
     Each member of the ensemble holds out other rows, so that all rows are trained on by
     some. With fewer than `MIN_ROWS_TO_SPLIT` rows a held-out part would be too small to
     judge by, and unjudged networks overfit such tables: the untrained networks are
-    returned. A `ConvergenceWarning` says if training was too short or too long.
+    returned. A `ConvergenceWarning` says so, or if training was too short or too long.
     """
     n_members = len(ensemble)
     if options.validation_fraction == 0:
         parts = [(rows, None)] * n_members
     elif len(rows) < MIN_ROWS_TO_SPLIT:
+        message = UNTRAINED.format(len(rows), MIN_ROWS_TO_SPLIT)
+        warn_user(message, ConvergenceWarning)
         return [[n.eval() for n in networks] for networks in ensemble], Record(max_iter=0)
     else:
         parts = split(rows, options.validation_fraction, generator, n_members)

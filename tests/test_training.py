@@ -341,6 +341,12 @@ def test_thresholds_of_complaints_are_per_column():
     assert fallen.complaint(n_columns=4) is None
 
 
+def test_a_table_too_small_to_train_on_says_so():
+    X = np.random.RandomState(0).standard_normal((40, 2))
+    with pytest.warns(ConvergenceWarning, match="nothing was trained: of 40 rows"):
+        assert FactorizedDiffusionDensity().fit(X).n_iter_ == 0
+
+
 def test_too_short_training_warns_where_fit_is_called(table):
     estimator = FactorizedDiffusionDensity(max_iter=250, random_state=0)
     with pytest.warns(ConvergenceWarning, match="Raise max_iter") as caught:
