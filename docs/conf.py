@@ -25,7 +25,6 @@ exclude_patterns = [
     "_templates",
     "cost/*.md",
     "theory/*.md",
-    "benchmarks/*",
 ]
 templates_path = ["_templates"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
