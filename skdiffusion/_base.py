@@ -90,7 +90,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         self._refuse_missing(X)
         weight = check_weight(sample_weight, X)
         X, weight = self._drop_rows_without_weight(X, weight)
-        self._refuse_integer_labels(columns)
+        self._check_labels(columns)
         names = getattr(self, "feature_names_in_", None)
         choice = self._choose_graph(X, weight, names)
         factorization = self._factorize(choice.graph, X.shape[1], names)
@@ -256,18 +256,24 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         sharing = factorization.sharing
         return self._margins.fit(X, weight, sharing.columns if sharing else None)
 
-    def _refuse_integer_labels(self, columns) -> None:
-        """Raise if graph nodes could mean labels as well as positions."""
-        given = isinstance(self.graph, nx.Graph)
-        if not given or columns is None or hasattr(self, "feature_names_in_"):
+    def _check_labels(self, columns) -> None:
+        """Raise or warn if labels of columns could be taken for positions."""
+        if columns is None or hasattr(self, "feature_names_in_"):
             return
-        if list(columns) != list(range(len(columns))):
+        if list(columns) == list(range(len(columns))):
+            return
+        if isinstance(self.graph, nx.Graph):
             raise ValueError(
                 "the columns of X are not named by strings, so graph nodes would be read "
                 "as positions, not as the labels of X. Rename the columns with "
                 "X.columns = X.columns.astype(str) and use strings as nodes, or number "
                 "the columns 0, 1, ..."
             )
+        warn_user(
+            f"the columns of X are labelled {list(columns)[:5]}, not by strings: numbers "
+            "in given, do and columns are positions, and the order of columns is not "
+            "checked. Rename them with X.columns = X.columns.astype(str)."
+        )
 
     def _refuse_missing(self, X: np.ndarray) -> None:
         columns = np.flatnonzero(np.isnan(X).any(axis=0))

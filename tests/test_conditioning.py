@@ -488,6 +488,13 @@ def test_what_joint_blocks_cannot_answer_is_refused(joint, chain):
         joint.conditional_quantile(chain.data[:2], 0, 0.5)
 
 
+def test_labels_that_could_be_positions_are_warned_of():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(standard_normal(40, 2), columns=[1, 0])
+    with pytest.warns(UserWarning, match="are labelled .1, 0., not by strings"):
+        KernelScoreDensity(bandwidth=0.5).fit(frame)
+
+
 def test_missing_values_in_fit_point_onward():
     X = standard_normal(20, 2)
     X[3, 1] = np.nan
