@@ -11,6 +11,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ._frames import to_frame
+
 
 def check_answers(estimator, *methods: str, purpose: str) -> None:
     """Raise unless an estimator is an instance, has the methods and is fitted.
@@ -47,11 +49,7 @@ def column_names(estimator, X=None) -> tuple[str, ...]:
 def named(estimator, rows: np.ndarray):
     """Rows made by us in the form of those of fit: a DataFrame if that had names."""
     names = getattr(estimator, "feature_names_in_", None)
-    if names is None:
-        return rows
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=list(names))
+    return rows if names is None else to_frame(rows, names)
 
 
 def log_density(estimator, rows) -> np.ndarray:

@@ -8,10 +8,9 @@ from torch import Tensor
 from . import flow
 from ._base import BaseDiffusionDensity
 from ._torch import resolve_device, to_tensor
-from ._validation import check_choice, check_real
+from ._validation import check_choice, check_real, effective_size
 from .bandwidths import (
     FLOOR,
-    effective_size,
     leave_one_out,
     n_left_out,
     same_everywhere,

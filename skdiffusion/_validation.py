@@ -89,3 +89,8 @@ def check_weight(sample_weight, X: np.ndarray) -> np.ndarray:
     if not (weight > 0).any():
         raise ValueError("sample_weight is zero for all rows; at least one must count.")
     return weight / weight.max()
+
+
+def effective_size(weight: np.ndarray) -> float:
+    """Kish's effective number of rows, (sum w)^2 / sum w^2."""
+    return float(weight.sum() ** 2 / (weight**2).sum())

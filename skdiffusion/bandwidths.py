@@ -41,11 +41,6 @@ MAX_PAIRS = 4e7
 CHUNK_FLOATS = 2**19
 
 
-def effective_size(weight: np.ndarray) -> float:
-    """Kish's effective number of rows, (sum w)^2 / sum w^2."""
-    return float(weight.sum() ** 2 / (weight**2).sum())
-
-
 def theory_bandwidth(n: float, smoothness: float, d: int) -> float:
     """n^(-1 / (2 smoothness + d)), in standardised units, for factors of d columns."""
     return n ** (-1 / (2 * smoothness + d))

@@ -6,11 +6,11 @@ import torch
 from conftest import standard_normal
 from scipy.special import logsumexp
 
+from skdiffusion._validation import effective_size
 from skdiffusion.bandwidths import (
     FLOOR,
     LeaveOneOut,
     best_bandwidths,
-    effective_size,
     leave_one_out,
     n_left_out,
     theory_bandwidth,

@@ -9,11 +9,10 @@ import skdiffusion
 
 ROOT = Path(skdiffusion.__file__).parent
 FLOORS = [
-    {"_columns", "_validation", "_warnings"},
+    {"_columns", "_frames", "_validation", "_warnings"},
     {
         "_callbacks",
         "_estimators",
-        "_frames",
         "conditions",
         "graphs",
         "defaults",

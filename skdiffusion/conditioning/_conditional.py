@@ -1,6 +1,5 @@
 """Densities given some columns."""
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +9,8 @@ from .._estimators import named
 from .._torch import to_numpy
 from .._validation import check_integer
 from ..conditions import Conditions
-from ..metrics import mean_log_density
 from ..sequential import Sampler
+from ._derived import DerivedDensity
 from ._samplers import MIN_EFFECTIVE_SIZE, log_normalizers, make_sampler
 
 N_PARTICLES, N_PARTICLES_BY_ROW = 2000, 100
@@ -22,7 +21,7 @@ EFFECTIVE_PER_DRAW = 2
 MAX_PARTICLES_PER_DRAW = 64
 
 
-class ConditionalDensity:
+class ConditionalDensity(DerivedDensity):
     r"""Density of a table given what is known of some of its columns.
 
     Fixed columns enter with their density, columns in intervals with their probability:
@@ -77,12 +76,9 @@ class ConditionalDensity:
         if n_particles is None:
             n_particles = N_PARTICLES_BY_ROW if conditions.by_row else N_PARTICLES
         check_integer("n_particles", n_particles, low=MIN_EFFECTIVE_SIZE)
-        # a copy: the normaliser stays that of the density as it is now
-        self.density, self.conditions = copy.copy(density), conditions
-        self.forced = tuple(forced)
-        self.n_particles, self.n_features_in_ = n_particles, density.n_features_in_
-        if hasattr(density, "feature_names_in_"):
-            self.feature_names_in_ = density.feature_names_in_
+        super().__init__(density, range(density.n_features_in_))
+        self.conditions, self.forced = conditions, tuple(forced)
+        self.n_particles = n_particles
         sampler = self._sampler(check_random_state(random_state))
         self.is_exact = sampler.is_exact
         particles = sampler.weighted(1 if self.is_exact else n_particles)
@@ -160,25 +156,6 @@ class ConditionalDensity:
             self.density.score_samples(named(self.density, X)) - self.log_normalizer
         )
         return np.where(inside, log_density, -np.inf)
-
-    def score(self, X, y=None, sample_weight=None):
-        """Mean conditional log-density of the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            As in `score_samples`.
-        y : None
-            Ignored; present by convention.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the mean.
-
-        Returns
-        -------
-        score : float
-            In nats per row.
-        """
-        return mean_log_density(self, X, sample_weight=sample_weight)
 
     def _draw(self, n_draws: int, random_state) -> np.ndarray:
         """So many rows for each condition, those of a condition one after the other."""

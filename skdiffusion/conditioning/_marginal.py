@@ -1,6 +1,5 @@
 """Densities of some columns."""
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,12 +8,12 @@ from sklearn.utils import check_array, check_random_state
 from .._torch import to_numpy
 from .._validation import check_integer
 from ..conditions import Conditions
-from ..metrics import mean_log_density
 from ..sequential import Sampler
+from ._derived import DerivedDensity
 from ._samplers import MIN_EFFECTIVE_SIZE, log_normalizers, make_sampler, warn_of_few
 
 
-class MarginalDensity:
+class MarginalDensity(DerivedDensity):
     """Density of some columns of a table.
 
     Parameters
@@ -39,13 +38,11 @@ class MarginalDensity:
 
     def __init__(self, density, columns: Sequence[int], *, n_particles, random_state):
         check_integer("n_particles", n_particles, low=MIN_EFFECTIVE_SIZE)
-        self.density, self.columns = copy.copy(density), list(columns)
+        super().__init__(density, columns)
+        self.columns = list(columns)
         self.n_particles, self.random_state = n_particles, random_state
         names = density.factorization_.column_names
         self.column_names = tuple(names[j] for j in self.columns)
-        self.n_features_in_ = len(self.columns)
-        if hasattr(density, "feature_names_in_"):
-            self.feature_names_in_ = density.feature_names_in_[self.columns]
         somewhere = np.zeros((1, len(self.columns)))
         self.is_exact = self._sampler(somewhere, check_random_state(0))[0].is_exact
 
@@ -88,25 +85,6 @@ class MarginalDensity:
             warn_of_few(to_numpy(particles.effective_sizes), self.n_particles)
         found = log_normalizers(self.density, conditions, particles)
         return (found, to_numpy(particles.standard_errors)) if return_std else found
-
-    def score(self, X, y=None, sample_weight=None):
-        """Mean log-density of the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_columns)
-            As in `score_samples`.
-        y : None
-            Ignored; present by convention.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the mean.
-
-        Returns
-        -------
-        score : float
-            In nats per row.
-        """
-        return mean_log_density(self, X, sample_weight=sample_weight)
 
     def sample(self, n_samples=1, random_state=None, *, as_frame=False):
         """Draw rows of the chosen columns; see `sample` of the estimator."""

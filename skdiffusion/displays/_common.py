@@ -43,6 +43,11 @@ def grid_of_axes(ax, n_rows: int, n_columns: int, figsize, **shared):
     return place.subgridspec(n_rows, n_columns).subplots(squeeze=False, **shared)
 
 
+def dot_size(n: int, area: float = 6000) -> float:
+    """Area of each of n dots that share an area, within limits, in square points."""
+    return float(np.clip(area / n, 2, 14))
+
+
 def check_same_columns(estimator, rows: np.ndarray) -> None:
     """Raise unless rows have as many columns as the estimator was fitted to."""
     n = getattr(estimator, "n_features_in_", rows.shape[1])

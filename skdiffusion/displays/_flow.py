@@ -11,7 +11,7 @@ from .._base import BaseDiffusionDensity
 from .._columns import positions
 from .._estimators import column_names
 from .._validation import check_integer
-from ._common import BLUE, CYCLE, grid_of_axes
+from ._common import BLUE, CYCLE, dot_size, grid_of_axes
 
 PANELS_PER_ROW = 6
 TITLE = "Samples on their way from noise to data, and the paths of some of them"
@@ -149,8 +149,7 @@ class FlowDisplay:
         return self
 
     def _snapshot(self, ax, k: int, n_followed: int) -> None:
-        n = len(self.states)
-        size = float(np.clip(3000 / n, 2, 14))
+        size = dot_size(len(self.states), area=3000)
         ax.scatter(*self.states[:, k].T, s=size, color=BLUE, alpha=0.5, lw=0)
         for i, colour in zip(self._followed(n_followed), cycle(FOLLOWED), strict=False):
             ax.plot(*self.states[i, : k + 1].T, color=colour, lw=1.2)

@@ -7,7 +7,15 @@ from sklearn.utils.validation import check_array
 from .._columns import positions
 from .._estimators import check_answers, column_names, draw
 from .._validation import check_integer
-from ._common import GREY, LIGHT, VERMILION, check_same_columns, grid_of_axes, pyplot
+from ._common import (
+    GREY,
+    LIGHT,
+    VERMILION,
+    check_same_columns,
+    dot_size,
+    grid_of_axes,
+    pyplot,
+)
 
 MAX_COLUMNS = 10
 MAX_SAMPLES = 1000
@@ -140,7 +148,7 @@ class PairsDisplay:
         both = np.concatenate([self.X, self.samples])[:, [j, i]]
         colours = np.repeat([GREY, VERMILION], [len(self.X), len(self.samples)])
         order = check_random_state(0).permutation(len(both))
-        style = {"s": _dot_size(len(both)), "alpha": 0.6, "linewidths": 0} | scatter_kw
+        style = {"s": dot_size(len(both)), "alpha": 0.6, "linewidths": 0} | scatter_kw
         ax.scatter(*both[order].T, c=colours[order], **style)
         if j > 0:
             ax.sharey(self.axes_[i, 0])
@@ -166,7 +174,3 @@ class PairsDisplay:
 
 
 SAMPLES_LINE = {"color": VERMILION, "histtype": "step", "lw": 1.5}
-
-
-def _dot_size(n: int) -> float:
-    return float(np.clip(6000 / n, 2, 14))

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtri
 from sklearn.utils.validation import check_array
 
-from .._validation import check_weight
+from .._validation import check_weight, effective_size
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Columns:
     @property
     def n_effective(self) -> float:
         """Number of equally weighted rows with the same variance of a mean (Kish)."""
-        return 1 / np.square(self.weight).sum()
+        return effective_size(self.weight)
 
     @property
     def varying(self) -> np.ndarray:

@@ -16,6 +16,8 @@ from functools import cached_property
 
 import numpy as np
 
+from .._validation import effective_size
+
 # in standard deviations of the residual, and of the columns of the context
 BANDWIDTHS = (0.1, 0.2, 0.4)
 CONTEXT_BANDWIDTHS = (0.15, 0.3, 0.6)
@@ -35,7 +37,7 @@ class ConditionalLikelihood:
     """
 
     def __init__(self, Z: np.ndarray, weight: np.ndarray):
-        self.Z, self.weight = Z, weight * weight.sum() / np.square(weight).sum()
+        self.Z, self.weight = Z, weight / weight.sum() * effective_size(weight)
         self._rows: dict[tuple, np.ndarray] = {}
         self._context: tuple = (None, [])
 

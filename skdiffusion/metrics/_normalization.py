@@ -19,7 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
 from .._estimators import check_answers, draw, log_density, named
-from .._validation import check_integer
+from .._validation import check_integer, effective_size
 from .._warnings import warn_user
 
 MAX_GRID_COLUMNS = 2
@@ -174,11 +174,10 @@ def _by_importance(estimator, rows, n_points, random_state) -> Normalization:
 
 
 def _made(integral, error, method: str, ratio: np.ndarray) -> Normalization:
-    squares = (ratio**2).sum()
-    size = ratio.sum() ** 2 / squares if squares else 0.0
+    size = effective_size(ratio) if ratio.any() else 0.0
     if size < MIN_EFFECTIVE_SIZE:
         warn_user(FEW_POINTS.format(size, len(ratio)))
-    return Normalization(float(integral), float(error), method, len(ratio), float(size))
+    return Normalization(float(integral), float(error), method, len(ratio), size)
 
 
 def _frame_of(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
