@@ -10,7 +10,7 @@ from ._selection import Choice, choose_graph, refuse_attribute
 from ._torch import TRAINING_DTYPE, make_generator, resolve_device, to_tensor
 from ._validation import check_boolean, check_choice, check_integer, check_real
 from .continuation import check_continuation
-from .defaults import FOLLOW_ROWS, suited
+from .defaults import SUITED, suited
 from .graphs import factorize
 from .margins import InverseSinh
 from .networks import average, from_state, initial_ensemble
@@ -91,11 +91,10 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         scale of a column given its context. Smaller values resolve finer detail and
         cost accuracy elsewhere.
     n_steps : int, default=12
-        Steps of the solver in `score_samples` and `sample`; may be changed after fit.
-        :func:`skdiffusion.metrics.integration_error` measures the error on your rows.
+        Steps of the solver in `score_samples` and `sample`; may be changed after fit. See
+        :func:`skdiffusion.metrics.integration_error`.
     learning_rate_init : float, default=0.005
-        Peak learning rate of AdamW. It rises over the first 50 steps and falls to zero
-        over the last 40 percent of `max_iter`.
+        Peak rate of AdamW; for likelihood a fifth. It falls to 0 in the last 40 % steps.
     weight_decay : float or None, default=None
         Weight decay of AdamW. None is likewise 160 / n and at most 0.1 for conditional
         networks, 320 / n and at most 0.5 for joint ones.
@@ -103,19 +102,23 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         Rows for one step of each network; None is 512 up to 4000 rows and 1024 beyond. At
         most four times the number of training rows.
     max_iter : int or None, default=None
-        Largest number of steps; None is 4000, or 2000 up to 4000 rows or in joint blocks.
+        Largest number of denoising steps; None is 4000, or 2000 up to 4000 rows or in
+        joint blocks.
+    max_iter_likelihood : int or None, default=None
+        Largest number of steps that then raise the log-likelihood itself, differentiated
+        through the flow. None is a tenth of `max_iter`, or 0 with joint blocks.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
         rows nothing is trained then: the density is the linear Gaussian network on the
-        graph, of joint blocks that of independent normal columns. With False all rows
-        are trained on for `max_iter` steps.
+        graph, of joint blocks that of independent columns. With False all rows are
+        trained on for `max_iter` steps, none of them for likelihood.
     validation_fraction : float, default=0.2
-        Share of rows held out: at most 1000 rows and, of few rows, at least 50 or a
-        quarter of all.
+        Share of rows held out: at most 1000, and of few at least 50 or a quarter.
     n_iter_no_change : int, default=16
-        Number of checks without improvement of any column after which training stops, one
-        every 50 steps, or fewer where checks would be dear.
+        Number of checks (every 50 steps, or fewer where they are dear) without
+        improvement of any column after which denoising stops. For likelihood a quarter
+        of it counts, every 20 steps.
     tol : float, default=1e-4
         Least improvement of a column's held-out log-likelihood that counts, in nats per
         row. It must also exceed a quarter of its standard error.
@@ -127,8 +130,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     dtype : {"float32", "float64"}, default="float32"
         Precision of the networks in `score_samples`, `sample` and the gradient; may be
         changed after fit. Single precision changes scores by a few 1e-6 nats and is
-        two to four times as fast where many rows are asked for at once. The state of
-        the flow is float64 in any case; training is in float32.
+        two to four times as fast. The state of the flow is float64 in any case.
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA if present.
     verbose : int, default=0
@@ -148,6 +150,8 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         graph and with "none"; NaN for graphs whose factors are too large.
     loss_curve_ : list of float
         Denoising loss of every step, averaged over columns; near 1 at the start.
+    likelihood_curve_ : list of float
+        Likewise for likelihood: minus the log-density of a column, in standardised units.
     validation_scores_ : list of float
         Held-out mean log-density of the current weights in nats per row in data units
         (mean over the networks, each on rows it has not seen); empty without such rows.
@@ -156,7 +160,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     best_validation_score_ : float or None
         Held-out mean log-density of the weights that were kept.
     n_iter_ : int
-        Number of optimisation steps taken in the last fit; 0 for fewer than 50 rows.
+        Number of denoising steps taken in the last fit; 0 for fewer than 50 rows.
     noise_floor_ : float
         Noise floor of the fitted density.
     margins_ : InverseSinh
@@ -233,6 +237,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         weight_decay=None,
         batch_size=None,
         max_iter=None,
+        max_iter_likelihood=None,
         early_stopping=True,
         validation_fraction=0.2,
         n_iter_no_change=16,
@@ -258,6 +263,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.max_iter_likelihood = max_iter_likelihood
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -275,9 +281,10 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         check_choice("diffusion", self.diffusion, DIFFUSIONS)
         if not isinstance(self.share_weights, str):
             check_boolean("share_weights", self.share_weights, "or an attribute's name")
-        for name in (*COUNTS, *FOLLOW_ROWS):
+        for name in (*COUNTS, *SUITED):
             if name in COUNTS or getattr(self, name) is not None:
-                check_integer(name, getattr(self, name), low=1)
+                low = 0 if name == "max_iter_likelihood" else 1
+                check_integer(name, getattr(self, name), low=low)
         if not isinstance(self.verbose, bool):
             check_integer("verbose", self.verbose, low=0)
         if self.dropout is not None:
@@ -333,7 +340,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         )
         ensemble = [[network.to(rows.z) for network in member] for member in ensemble]
         options = self._options(chosen)
-        tasks = FitTasks(self, most_checks(options.max_iter))
+        tasks = FitTasks(self, most_checks(options))
 
         def report(record: Record) -> bool:
             self._report(record)
@@ -358,7 +365,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     def _suited(self, n_rows: int, factorization) -> dict[str, int]:
         """Parameters that follow the rows where they are not given."""
         joint = any(block.engine == "joint" for block in factorization.blocks)
-        return suited({name: getattr(self, name) for name in FOLLOW_ROWS}, n_rows, joint)
+        return suited({name: getattr(self, name) for name in SUITED}, n_rows, joint)
 
     def _options(self, chosen: dict) -> Options:
         given = vars(self) | chosen
@@ -378,11 +385,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
             "model_": {"ensemble": states},
             "noise_floor_": noise_floor(ensemble[0][0].t_min),
             "factorization_": factorization.with_engines(engines),
-            "loss_curve_": record.loss_curve,
-            "validation_scores_": record.validation_scores,
-            "validation_steps_": record.validation_steps,
-            "best_validation_score_": record.best_validation_score,
-            "n_iter_": len(record.loss_curve),
+            **record.attributes(),
         }
 
     def _evaluation_dtype(self) -> torch.dtype:

@@ -1,4 +1,7 @@
-"""Evaluation in chunks of rows whose intermediate results stay in the cache."""
+"""Evaluation in chunks of rows whose intermediate results stay in the cache.
+
+Chunks are taken side by side, as many as torch has threads.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -6,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .denoisers import Denoiser
+from .threads import Threads
 
 # numbers a denoiser may hold at once, so that they stay in the cache of a processor
 CHUNK_NUMBERS = 2**20
@@ -41,9 +45,14 @@ def by_chunks(
     n_rows = len(tensors[0])
     if pad:
         tensors = [_padded(x, -n_rows % size) for x in tensors]
-    with torch.no_grad():
-        chunks = zip(*(x.split(size) for x in tensors), strict=True)
-        return torch.cat([function(*chunk) for chunk in chunks])[:n_rows]
+    chunks = list(zip(*(x.split(size) for x in tensors), strict=True))
+
+    @torch.no_grad()
+    def evaluate(chunk: tuple[Tensor, ...]) -> Tensor:
+        return function(*chunk)
+
+    with Threads(len(chunks), tensors[0].device) as threads:
+        return torch.cat(threads.map(evaluate, chunks))[:n_rows]
 
 
 def _padded(x: Tensor, n_missing: int) -> Tensor:

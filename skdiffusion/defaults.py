@@ -26,16 +26,26 @@ def default_max_iter(n_rows: int, has_joint_blocks: bool) -> int:
     return 2000 if has_joint_blocks or n_rows <= FEW_ROWS else 4000
 
 
+def default_max_iter_likelihood(max_iter: int, has_joint_blocks: bool) -> int:
+    """A tenth of the steps of denoising; with joint blocks, which are dear, none."""
+    return 0 if has_joint_blocks else max_iter // 10
+
+
 FOLLOW_ROWS = {
     "n_networks": default_n_networks,
     "batch_size": default_batch_size,
     "max_iter": default_max_iter,
 }
+SUITED = (*FOLLOW_ROWS, "max_iter_likelihood")
 
 
 def suited(given: dict[str, int | None], n_rows: int, has_joint_blocks: bool):
     """Values given, and where they are None those that suit the table."""
-    return {
-        name: FOLLOW_ROWS[name](n_rows, has_joint_blocks) if value is None else value
-        for name, value in given.items()
+    chosen = {
+        name: follow(n_rows, has_joint_blocks) if given[name] is None else given[name]
+        for name, follow in FOLLOW_ROWS.items()
     }
+    likelihood = given["max_iter_likelihood"]
+    if likelihood is None:
+        likelihood = default_max_iter_likelihood(chosen["max_iter"], has_joint_blocks)
+    return {**chosen, "max_iter_likelihood": likelihood}

@@ -9,6 +9,15 @@ STILL_RISING = 0.01
 OVERFITTED = 0.1
 # with fewer, the last quarter of the checks is no quarter of the training
 CHECKS_TO_JUDGE_BY = 5
+TOO_SHORT = (
+    "the held-out log-likelihood was still rising at the end, by {0:.2g} nats per row "
+    "over the last quarter of {1}={2} steps. Raise {1}."
+)
+TOO_LONG = (
+    "the held-out log-likelihood has fallen by {:.2g} nats per row from its best: "
+    "networks learn the rows by heart. The best weights are kept, but more dropout or "
+    "weight_decay, a smaller hidden_size or more rows would gain more."
+)
 # characters of the progress bar
 BAR = 20
 
@@ -48,30 +57,43 @@ class Options:
     dropout: float | None
     batch_size: int
     max_iter: int
+    max_iter_likelihood: int
     validation_fraction: float
     n_iter_no_change: int
     tol: float
 
+    @property
+    def judges(self) -> bool:
+        """Whether rows are held out to judge by."""
+        return self.validation_fraction > 0
+
 
 @dataclass
 class Record:
-    """What happened in training.
+    """What happened in training: denoising first, then perhaps likelihood.
 
     Attributes
     ----------
+    max_iter : int
+        Number of steps of denoising planned.
     loss_curve : list of float
         Denoising loss of every step, averaged over columns.
     validation_scores : list of float
         Held-out mean log-density in nats and data units: before training and at every
         check.
-    max_iter : int
-        Number of steps planned.
     kept_scores : list of float
         Likewise, of the weights that are kept so far.
     validation_steps : list of int
         Number of steps taken at each check; 0 is before training.
     stopped_by : str
-        What ended training before `max_iter`, if anything did.
+        Who ended training before it was done; empty if it ended by itself.
+    likelihood_curve : list of float
+        Minus mean log-density of the batch of every step for likelihood, averaged over
+        columns.
+    max_iter_likelihood : int
+        Number of steps for likelihood planned; 0 in denoising.
+    n_checks_of_denoising : int
+        How many of the checks came before the training for likelihood.
     """
 
     max_iter: int
@@ -79,58 +101,102 @@ class Record:
     validation_scores: list[float] = field(default_factory=list)
     kept_scores: list[float] = field(default_factory=list)
     validation_steps: list[int] = field(default_factory=list)
-    stopped_by: str = "no improvement"
+    stopped_by: str = ""
+    likelihood_curve: list[float] = field(default_factory=list)
+    max_iter_likelihood: int = 0
+    n_checks_of_denoising: int = 0
+
+    def begin_likelihood(self, max_iter: int) -> None:
+        """Denoising is over."""
+        self.max_iter_likelihood = max_iter
+        self.n_checks_of_denoising = len(self.kept_scores)
+
+    @property
+    def current_curve(self) -> list[float]:
+        """Losses of the present objective."""
+        return self.likelihood_curve if self.max_iter_likelihood else self.loss_curve
+
+    @property
+    def n_iter(self) -> int:
+        """Number of steps taken."""
+        return len(self.loss_curve) + len(self.likelihood_curve)
 
     @property
     def best_validation_score(self) -> float | None:
         """Held-out mean log-density of the weights that are kept; None without any."""
         return self.kept_scores[-1] if self.kept_scores else None
 
+    def attributes(self) -> dict:
+        """Fitted attributes of the estimator, by name."""
+        return {
+            "loss_curve_": self.loss_curve,
+            "likelihood_curve_": self.likelihood_curve,
+            "validation_scores_": self.validation_scores,
+            "validation_steps_": self.validation_steps,
+            "best_validation_score_": self.best_validation_score,
+            "n_iter_": len(self.loss_curve),
+        }
+
     def last(self) -> dict[str, float | None]:
         """Steps taken, loss and held-out mean log-density at the last check."""
         scores = self.validation_scores
         return {
-            "n_iter": len(self.loss_curve),
-            "loss": self.loss_curve[-1],
+            "n_iter": self.n_iter,
+            "loss": self.current_curve[-1],
             "validation_score": scores[-1] if scores else None,
         }
 
     def __str__(self) -> str:
         """The last check in one line, with a bar."""
         score = "".join(f", held-out {x:.4f}" for x in self.validation_scores[-1:])
-        n_iter, loss = len(self.loss_curve), self.loss_curve[-1]
-        done = "#" * (BAR * n_iter // self.max_iter)
-        return f"[{done:{BAR}}] step {n_iter} of {self.max_iter}: loss {loss:.4f}{score}"
+        name, planned = "step", self.max_iter
+        if self.max_iter_likelihood:
+            name, planned = "likelihood step", self.max_iter_likelihood
+        taken, loss = len(self.current_curve), self.current_curve[-1]
+        done = "#" * (BAR * taken // planned)
+        return f"[{done:{BAR}}] {name} {taken} of {planned}: loss {loss:.4f}{score}"
 
     def summary(self) -> str:
         """How training ended, in one line."""
-        n_iter = len(self.loss_curve)
         if self.max_iter == 0:
             return "too few rows to hold out: untrained"
         if self.best_validation_score is None:
-            return f"took all {n_iter} steps without held-out rows"
-        reason = "max_iter reached" if n_iter == self.max_iter else self.stopped_by
-        score = self.best_validation_score
-        return f"stopped at step {n_iter} ({reason}): kept weights score {score:.4f}"
+            return f"took all {self.n_iter} steps without held-out rows"
+        ends = f"step {self._end(self.loss_curve, self.max_iter, 'max_iter')}"
+        if self.max_iter_likelihood:
+            curve, planned = self.likelihood_curve, self.max_iter_likelihood
+            ends += (
+                f", likelihood step {self._end(curve, planned, 'max_iter_likelihood')}"
+            )
+        return f"stopped at {ends}: kept weights score {self.best_validation_score:.4f}"
 
-    def complaint(self, n_columns: int) -> str | None:
-        """What was wrong with the training and what to do, or None."""
-        if len(self.kept_scores) < CHECKS_TO_JUDGE_BY:
-            return None
-        best = self.kept_scores[-1]
-        rise = best - self.kept_scores[3 * (len(self.kept_scores) - 1) // 4]
-        fall = best - self.validation_scores[-1]
-        if len(self.loss_curve) == self.max_iter and rise > STILL_RISING * n_columns:
-            return (
-                "the held-out log-likelihood was still rising at the end, by "
-                f"{rise:.2g} nats per row over the last quarter of max_iter="
-                f"{self.max_iter} steps. Raise max_iter."
-            )
-        if fall > OVERFITTED * n_columns:
-            return (
-                f"the held-out log-likelihood has fallen by {fall:.2g} nats per row from "
-                "its best: networks learn the rows by heart. The best weights are kept, "
-                "but more dropout or weight_decay, a smaller hidden_size or more rows "
-                "would gain more."
-            )
-        return None
+    def _end(self, curve: list[float], planned: int, name: str) -> str:
+        """Last step and why it was the last."""
+        reason = self.stopped_by if curve is self.current_curve else ""
+        if len(curve) == planned:
+            reason = f"{name} reached"
+        return f"{len(curve)} ({reason or 'no improvement'})"
+
+    def complaints(self, n_columns: int) -> list[str]:
+        """What was wrong with the training and what to do."""
+        n = self.n_checks_of_denoising or len(self.kept_scores)
+        found = []
+        for kept, curve, name in (
+            (self.kept_scores[:n], self.loss_curve, "max_iter"),
+            (self.kept_scores[n:], self.likelihood_curve, "max_iter_likelihood"),
+        ):
+            planned = getattr(self, name)
+            if len(curve) == planned and _late_rise(kept) > STILL_RISING * n_columns:
+                found.append(TOO_SHORT.format(_late_rise(kept), name, planned))
+        if n >= CHECKS_TO_JUDGE_BY and not found:
+            fall = self.kept_scores[n - 1] - self.validation_scores[:n][-1]
+            if fall > OVERFITTED * n_columns:
+                found.append(TOO_LONG.format(fall))
+        return found
+
+
+def _late_rise(scores: list[float]) -> float:
+    """Rise over the last quarter of the checks; 0 if they are too few to judge by."""
+    if len(scores) < CHECKS_TO_JUDGE_BY:
+        return 0.0
+    return scores[-1] - scores[3 * (len(scores) - 1) // 4]

@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -11,6 +13,22 @@ from skdiffusion.networks import ConditionalNetwork
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def with_threads():
+    """A context in which torch has so many threads."""
+
+    @contextmanager
+    def context(n_threads):
+        before = torch.get_num_threads()
+        torch.set_num_threads(n_threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    return context
 
 
 @pytest.fixture(scope="session")

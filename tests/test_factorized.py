@@ -20,7 +20,7 @@ from skdiffusion.datasets import (
     make_nonlinear_chain,
     make_separated_mixture,
 )
-from skdiffusion.defaults import FOLLOW_ROWS
+from skdiffusion.defaults import SUITED, suited
 from skdiffusion.metrics import integration_error, paired_difference
 
 QUICK = {"max_iter": 300, "hidden_size": 32, "random_state": 0, "n_networks": 1}
@@ -381,7 +381,7 @@ def test_failed_fit_leaves_the_previous_model(chain, monkeypatch):
     estimator = FactorizedDiffusionDensity(max_iter=2, random_state=0).fit(chain.data)
     before = estimator.score_samples(chain.data)
 
-    def fail(self, step):
+    def fail(self, *args):
         raise FloatingPointError
 
     monkeypatch.setattr(training.Trainer, "_step", fail)
@@ -574,12 +574,16 @@ def test_estimator_bends_heavy_tails():
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "expected"), [(4000, (2, 512, 2000)), (4001, (1, 1024, 4000))]
+    ("n_rows", "expected"), [(4000, (2, 512, 2000, 200)), (4001, (1, 1024, 4000, 400))]
 )
 def test_defaults_follow_the_rows(n_rows, expected):
-    assert tuple(rule(n_rows, False) for rule in FOLLOW_ROWS.values()) == expected
-    with_joint = tuple(rule(n_rows, True) for rule in FOLLOW_ROWS.values())
-    assert with_joint == (1, expected[1], 2000)
+    nothing = dict.fromkeys(SUITED)
+    assert tuple(suited(nothing, n_rows, False).values()) == expected
+    with_joint = tuple(suited(nothing, n_rows, True).values())
+    assert with_joint == (1, expected[1], 2000, 0)
+    given = {"n_networks": 3, "batch_size": 4, "max_iter": 50, "max_iter_likelihood": 0}
+    assert suited(given, n_rows, False) == given
+    assert suited(nothing | {"max_iter": 50}, n_rows, False)["max_iter_likelihood"] == 5
 
 
 def test_warm_start_refuses_another_number_of_networks(chain):

@@ -12,8 +12,10 @@ from conftest import random_graph
 from skdiffusion.denoisers import Denoiser
 from skdiffusion.flow import Path, from_normal, in_order, log_density
 from skdiffusion.graphs import factorize
+from skdiffusion.members import Member
 from skdiffusion.networks import JointNetwork, from_state, initial_networks
-from skdiffusion.training import Member, Options, Rows, Trainer, velocity_loss
+from skdiffusion.objectives import velocity_loss
+from skdiffusion.records import Options, Rows
 
 T = torch.tensor(0.35, dtype=torch.float64)
 
@@ -56,7 +58,7 @@ def test_divergence_is_the_dense_trace(seed, n_rounds, generator):
     v, divergence = network.velocity_and_divergence(r, T, code)
     torch.testing.assert_close(v, network.velocity(r, T, code))
     for i in range(3):
-        dense = jacobian(network, r[i], T, code[i : i + 1])
+        dense = jacobian(network, r[i], T, network.encode(z[i : i + 1]))
         torch.testing.assert_close(divergence[i], dense.diagonal())
 
 
@@ -210,6 +212,13 @@ def test_dropout_acts_in_training_only_and_draws_from_its_generator(generator):
         found.append(network.velocity(r, T, network.encode(r)))
     assert torch.equal(*found)
     assert not torch.allclose(found[0], steady)
+    code = network.encode(r)
+    v, divergence = network.velocity_and_divergence(r, T, code)
+    torch.testing.assert_close(v, network.velocity(r, T, code))
+    step = 1e-6 * torch.eye(4).double()
+    ends = [[network.velocity(r + h * e, T, code) for e in step] for h in (1, -1)]
+    slopes = [(a - b)[:, j] / 2e-6 for j, (a, b) in enumerate(zip(*ends, strict=True))]
+    torch.testing.assert_close(divergence, torch.stack(slopes, 1), rtol=1e-5, atol=1e-7)
     assert torch.equal(state, torch.random.get_rng_state())
 
 
@@ -229,13 +238,12 @@ def test_weight_decay_falls_with_the_rows(generator):
     assert alike.default_weight_decay(1600) == 0.1
     z = torch.randn(1600, 2, generator=generator)
     rows = Rows(z, torch.ones(1600), torch.zeros(1600))
-    options = Options(1e-3, None, None, 64, 1, 0.2, 3, 0.0)
+    options = Options(1e-3, None, None, 64, 1, 0, 0.2, 3, 0.0)
     for given, expected in ((None, 0.2), (0.07, 0.07)):
         network = network.float().requires_grad_(True)
         given = replace(options, weight_decay=given)
-        member = Member([network], rows, None, given)
-        trainer = Trainer([member], given, generator)
-        assert trainer.optimizer.param_groups[0]["weight_decay"] == expected
+        member = Member([network], rows, None, given, generator)
+        assert member.optimizer.param_groups[0]["weight_decay"] == expected
 
 
 def test_velocity_is_bounded_far_away(generator):

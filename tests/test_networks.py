@@ -8,6 +8,7 @@ from skdiffusion.graphs import Block
 from skdiffusion.networks import ConditionalNetwork, average
 from skdiffusion.networks._conditional import bucket_by_context
 from skdiffusion.networks._features import level_off
+from skdiffusion.networks._trainable import Dropout
 
 T = torch.tensor(0.35, dtype=torch.float64)
 
@@ -167,7 +168,23 @@ def test_dropout_acts_in_training_only(network, rows):
     steady = network.velocity(rows, T, code)
     assert torch.equal(steady, network.velocity(rows, T, code))
     network.train()
-    assert not torch.allclose(steady, network.velocity(rows, T, code))
+    dropped = network.velocity(rows, T, network.encode(rows))
+    assert not torch.allclose(steady, dropped)
+    again = network.velocity(rows, T, network.encode(rows))
+    assert not torch.allclose(dropped, again)
+
+
+def test_what_is_dropped_stays_dropped_along_a_path(network, rows):
+    """Catches units dropped anew at each evaluation, or from values only."""
+    network.train().dropout = 0.5
+    code = network.encode(rows)
+    v, divergence = network.velocity_and_divergence(rows, T, code)
+    torch.testing.assert_close(network.velocity(rows, T, code), v)
+    step = 1e-6
+    above, below = (network.velocity(rows + h, T, code) for h in (step, -step))
+    torch.testing.assert_close(
+        divergence, (above - below) / (2 * step), rtol=1e-5, atol=1e-7
+    )
 
 
 def test_average_of_networks_averages_velocity_and_divergence(network, generator):
@@ -193,13 +210,10 @@ def test_average_of_one_is_itself(network):
     assert average([network]) is network
 
 
-def test_dropout_drops_its_share_and_keeps_the_mean(network, generator):
-    network.train()
-    network.noise, network.dropout = generator, 0.3
-    dropped = network.drop(torch.ones(40, 1000))
+def test_dropout_drops_its_share_and_keeps_the_mean(generator):
+    dropped = Dropout(0.3, generator).mask(0, torch.ones(40, 1000))
     share = round(256 * 0.3) / 256
     assert (dropped == 0).double().mean().item() == pytest.approx(share, abs=0.01)
     assert dropped.unique().tolist() == pytest.approx([0, 1 / (1 - share)])
     assert (dropped == 0).double().mean(0).std() < 0.1
-    network.dropout = 0.999
-    assert network.drop(torch.ones(3, 7)).isfinite().all()
+    assert Dropout(0.999, generator).mask(0, torch.ones(3, 7)).isfinite().all()

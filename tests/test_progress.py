@@ -31,7 +31,8 @@ class Recorder:
 
 
 def short(**options):
-    options = {"max_iter": 200, "n_networks": 1, "hidden_size": 8, **options}
+    options = {"max_iter": 200, "max_iter_likelihood": 0, "n_networks": 1, **options}
+    options = {"hidden_size": 8, **options}
     return FactorizedDiffusionDensity(random_state=0, **options)
 
 
@@ -44,6 +45,23 @@ def test_callbacks_hear_of_every_check(chain):
     scores = [told["validation_score"] for told in recorder.told]
     assert scores == density.validation_scores_[1:]
     assert [told["loss"] for told in recorder.told] == density.loss_curve_[49::50]
+
+
+def test_callbacks_hear_of_both_stages(chain):
+    recorder = Recorder()
+    density = short(max_iter=50, max_iter_likelihood=30).set_callbacks(recorder)
+    density.fit(chain.data)
+    assert recorder.max_tasks == 3
+    assert [told["n_iter"] for told in recorder.told] == [50, 70, 80]
+    losses = density.loss_curve_[49:] + density.likelihood_curve_[19::10]
+    assert [told["loss"] for told in recorder.told] == losses
+    assert density.validation_steps_ == [0, 50, 70, 80]
+
+
+def test_a_callback_that_stops_denoising_stops_the_fit(chain):
+    density = short(max_iter_likelihood=30).set_callbacks(Recorder(stop_after=2))
+    density.fit(chain.data)
+    assert (density.n_iter_, density.likelihood_curve_) == (100, [])
 
 
 def test_callbacks_stop_a_fit(chain):
@@ -65,10 +83,10 @@ def test_an_interrupted_fit_keeps_the_best_weights(chain, monkeypatch):
     expected = short().set_callbacks(Recorder(stop_after=2)).fit(chain.data)
     step = floor.Trainer._step
 
-    def interrupted(self, i):
+    def interrupted(self, i, threads):
         if i == 121:
             raise KeyboardInterrupt
-        step(self, i)
+        step(self, i, threads)
 
     monkeypatch.setattr(floor.Trainer, "_step", interrupted)
     with pytest.warns(UserWarning, match="interrupted at step 120"):
@@ -80,7 +98,7 @@ def test_an_interrupted_fit_keeps_the_best_weights(chain, monkeypatch):
 
 
 def test_an_interruption_while_graphs_are_judged_ends_the_fit(chain, monkeypatch):
-    def interrupted(self, i):
+    def interrupted(self, *args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(floor.Trainer, "_step", interrupted)
@@ -93,4 +111,11 @@ def test_a_bar_is_printed(chain, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("[##########          ] step 50 of 100: loss ")
     assert "held-out" in lines[0]
-    assert lines[-1].startswith("stopped at step 100 (max_iter reached)")
+    assert lines[-1].startswith("stopped at step 100 (max_iter reached): kept")
+
+
+def test_a_bar_is_printed_for_each_stage(chain, capsys):
+    short(verbose=1, max_iter=50, max_iter_likelihood=40).fit(chain.data)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("[##########          ] likelihood step 20 of 40: loss ")
+    assert ", likelihood step 40 (max_iter_likelihood reached): kept" in lines[-1]

@@ -17,13 +17,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..denoisers import Denoiser
 from ..dual import ARRAYS_OF_A_PASS, DualPass, Layer
 from ..graphs import Block, numbered
+from ._carried import Carried
 from ._features import N_TIME_FEATURES, level_off, level_off_with_slope, time_features
-from ._trainable import ScoreNetwork
+from ._trainable import Code, ScoreNetwork
 
 # with more, the intermediate results of enough rows would leave the cache
 COLUMNS_PER_EVALUATION = 16
@@ -225,7 +225,7 @@ class ConditionalNetwork(ScoreNetwork):
     def from_own(self, r: Tensor, z: Tensor) -> Tensor:
         return self.location(z) + self.scale * r
 
-    def encode(self, z: Tensor) -> Tensor | DualPass:
+    def encode(self, z: Tensor) -> Code | DualPass:
         """Part of the first layer that reads the context, shape (k, n, H).
 
         In evaluation without gradients it comes with the memory of a path.
@@ -234,7 +234,7 @@ class ConditionalNetwork(ScoreNetwork):
         context = level_off(context, self.context_low, self.context_high)
         code = torch.baddbmm(self.b_first, context, self.w_context)
         if self.training or torch.is_grad_enabled():
-            return code
+            return self.code(code)
         names = "w_inner", "b_inner", "w_outer", "b_outer"
         layers = [
             Layer(*(getattr(self, name)[:, i] for name in names))
@@ -256,23 +256,27 @@ class ConditionalNetwork(ScoreNetwork):
         return h.squeeze(-1).T * self.active
 
     def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
-        (own, _), time = self._own_input(r_t), self._time_input(t)
+        (own, _), time = self._own_input(r_t), self._time_input(t) @ self.w_time
         if isinstance(code, DualPass):
-            return self._output(code.run(own, time @ self.w_time)[0])
-        inputs = torch.cat([own, time.expand(*own.shape[:2], -1)], dim=2)
-        h = torch.baddbmm(code, inputs, torch.cat([self.w_own, self.w_time], dim=1))
-        for layer in range(self.n_layers):
-            a = torch.bmm(F.silu(h), self.w_inner[:, layer]).add_(self.b_inner[:, layer])
-            a = self.drop(F.silu(a))
-            h = torch.baddbmm(h, a, self.w_outer[:, layer]).add_(self.b_outer[:, layer])
-        return self._output(torch.baddbmm(self.b_out, F.silu(h), self.w_out))
+            return self._output(code.run(own, time)[0])
+        return self._output(self._read(Carried.constant(own), time, code).value)
 
     def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code):
-        if not isinstance(code, DualPass):
-            return super().velocity_and_divergence(r_t, t, code)
-        own, slope = self._own_input(r_t)
-        v, dv = code.run(own, self._time_input(t) @ self.w_time, slope)
-        return self._output(v), self._output(dv)
+        (own, slope), time = self._own_input(r_t), self._time_input(t) @ self.w_time
+        if isinstance(code, DualPass):
+            v, dv = code.run(own, time, slope)
+            return self._output(v), self._output(dv)
+        read = self._read(Carried.seeded(own, slope.unsqueeze(1)), time, code)
+        return self._output(read.value), self._output(read.tangents.squeeze(1))
+
+    def _read(self, own: Carried, time: Tensor, code: Code) -> Carried:
+        """Velocity, (k, n, 1), from own inputs: what `DualPass` does, differentiable."""
+        h = own.matmul(self.w_own, code.context + time)
+        for i in range(self.n_layers):
+            a = h.silu().matmul(self.w_inner[:, i], self.b_inner[:, i])
+            a = a.silu().drop(code.dropout, i)
+            h = a.matmul(self.w_outer[:, i], self.b_outer[:, i], onto=h)
+        return h.silu().matmul(self.w_out, self.b_out)
 
 
 def bucket_by_context(

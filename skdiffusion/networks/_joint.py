@@ -34,7 +34,7 @@ from torch import Tensor
 from ..graphs import colouring
 from ._carried import Carried
 from ._features import N_TIME_FEATURES, level_off, level_off_with_slope, time_features
-from ._trainable import ScoreNetwork
+from ._trainable import Code, ScoreNetwork
 
 # kinks of the first layer of every column lie here, in standard deviations
 KINK_RANGE = 2.5
@@ -259,17 +259,18 @@ class JointNetwork(ScoreNetwork):
     def from_own(self, r: Tensor, z: Tensor) -> Tensor:
         return self.location + self.scale * r
 
-    def encode(self, z: Tensor) -> Tensor:
+    def encode(self, z: Tensor) -> Code:
         """Values of the context that level off outside the training range, (n, c)."""
         context = z[:, list(self.context)].to(self.context_low)
-        return level_off(context, self.context_low, self.context_high)
+        return self.code(level_off(context, self.context_low, self.context_high))
 
-    def velocity(self, r_t: Tensor, t: Tensor, code: Tensor) -> Tensor:
+    def velocity(self, r_t: Tensor, t: Tensor, code: Code) -> Tensor:
         own = level_off(r_t.to(self.own_low), self.own_low, self.own_high)
-        values = torch.cat([own, code], dim=1).T.unsqueeze(-1)
-        return self._output(self._read(Carried.constant(values), t).value)
+        values = torch.cat([own, code.context], dim=1).T.unsqueeze(-1)
+        read = self._read(Carried.constant(values), t, code.dropout)
+        return self._output(read.value)
 
-    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code: Tensor):
+    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code: Code):
         own, slope = level_off_with_slope(
             r_t.to(self.own_low), self.own_low, self.own_high
         )
@@ -277,15 +278,16 @@ class JointNetwork(ScoreNetwork):
         seeds = torch.einsum("ck,nk->kcn", probes, slope)
         # columns of the context do not move
         seeds = torch.cat([seeds, seeds.new_zeros(len(self.context), *seeds.shape[1:])])
-        values = torch.cat([own, code], dim=1).T
-        read = self._read(Carried.seeded(values.unsqueeze(-1), seeds.unsqueeze(-1)), t)
+        values = torch.cat([own, code.context], dim=1).T
+        carried = Carried.seeded(values.unsqueeze(-1), seeds.unsqueeze(-1))
+        read = self._read(carried, t, code.dropout)
         diagonal = torch.einsum("ck,kcnh->knh", probes, read.tangents)
         return self._output(read.value), self._output(diagonal)
 
     def _output(self, h: Tensor) -> Tensor:
         return h.squeeze(-1).T * self.active
 
-    def _read(self, values: Carried, t: Tensor) -> Carried:
+    def _read(self, values: Carried, t: Tensor, dropout) -> Carried:
         """Velocity, (k, n, 1), from values of all nodes (n_nodes, n, 1)."""
         time = time_features(torch.atleast_1d(t), self.t_min).to(self.w_state)
         k = len(self.columns)
@@ -293,8 +295,8 @@ class JointNetwork(ScoreNetwork):
         seen = first.silu()
         state = seen.matmul(self.w_state)
         prepared = {size: self._prepare(values, time, size) for size in self.sizes}
-        for _ in range(self.n_rounds):
-            state = self._round(state, prepared)
+        for i in range(self.n_rounds):
+            state = self._round(state, prepared, dropout, i)
         known = Carried.cat([state.first_nodes(k), seen.first_nodes(k)])
         hidden = known.matmul(self.w_read, time @ self.w_read_time + self.b_read).silu()
         return hidden.matmul(self.w_out, self.b_out)
@@ -309,15 +311,15 @@ class JointNetwork(ScoreNetwork):
         gate = 1 + time @ self._weight("w_gate", size)
         return inputs.matmul(self._weight("w_values", size), bias), gate
 
-    def _round(self, state: Carried, prepared: dict) -> Carried:
+    def _round(self, state: Carried, prepared: dict, dropout, i: int) -> Carried:
         """States after all factors have sent one message to each of their columns."""
         total = state.zeros()
         for size, (first, gate) in prepared.items():
             nodes = self._weight("nodes", size)
-            hidden = state.slots(nodes).matmul(self._weight("w_states", size), first)
+            hidden = state.slots(nodes).matmul(self._weight("w_states", size), onto=first)
             hidden = hidden.silu(gate).matmul(
                 self._weight("w_middle", size), self._weight("b_middle", size)
             )
-            hidden = Carried(self.drop(hidden.silu().rows), state.n)
+            hidden = hidden.silu().drop(dropout, (i, size))
             total.add_slots(hidden.matmul(self._weight("w_message", size)), nodes)
         return state.add_scaled(total, self.message_scale)

@@ -1,6 +1,7 @@
 """What training asks of a score network, beside the contract of a denoiser."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,41 @@ def _random_bytes(like: Tensor, generator: torch.Generator | None) -> Tensor:
     words = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device)
     words.random_(-(2**63), None, generator=generator)
     return words.view(torch.uint8)[: like.numel()].view(like.shape)
+
+
+class Dropout:
+    """Hidden units dropped along one path.
+
+    What is dropped in a layer is drawn when it is first reached and stays dropped, so
+    that all evaluations of a path, and derivatives beside values, see one network.
+    """
+
+    def __init__(self, share: float, noise: torch.Generator | None):
+        self.n_dropped = min(255, round(256 * share))
+        self.noise, self.masks = noise, {}
+
+    def mask(self, layer, hidden: Tensor) -> Tensor:
+        """Zero for what is dropped in a layer; the rest makes up for it."""
+        if layer not in self.masks:
+            kept = _random_bytes(hidden, self.noise) >= self.n_dropped
+            scale = 256 / (256 - self.n_dropped)
+            self.masks[layer] = kept.to(hidden.dtype).mul_(scale)
+        return self.masks[layer]
+
+
+class Code(NamedTuple):
+    """What evaluations of a network on one path share.
+
+    Attributes
+    ----------
+    context : Tensor
+        What the network makes of the context.
+    dropout : Dropout or None
+        In training, if anything is dropped.
+    """
+
+    context: Tensor
+    dropout: Dropout | None
 
 
 class ScoreNetwork(Denoiser):
@@ -44,13 +80,10 @@ class ScoreNetwork(Denoiser):
     dropout: float = 0.0
     noise: torch.Generator | None = None
 
-    def drop(self, hidden: Tensor) -> Tensor:
-        """Hidden units of which some are dropped, in training only."""
-        if not (self.training and self.dropout):
-            return hidden
-        n_dropped = min(255, round(256 * self.dropout))
-        kept = _random_bytes(hidden, self.noise) >= n_dropped
-        return hidden * kept * (256 / (256 - n_dropped))
+    def code(self, context: Tensor) -> Code:
+        """Code of a path along which units are dropped, in training only."""
+        drops = self.training and self.dropout > 0
+        return Code(context, Dropout(self.dropout, self.noise) if drops else None)
 
     @staticmethod
     def copies(kinds: Sequence[int]) -> float:

@@ -1,0 +1,54 @@
+"""Whole tasks side by side in threads."""
+
+import threading
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+from skdiffusion import FactorizedDiffusionDensity, chunks
+from skdiffusion.threads import Threads
+
+CPU = torch.device("cpu")
+
+
+def test_results_come_in_order_and_at_once(with_threads):
+    """Two items wait for each other: one after the other they would wait for ever."""
+    barrier = threading.Barrier(2, timeout=30)
+
+    def meet(i):
+        barrier.wait()
+        return i, torch.get_num_threads()
+
+    with with_threads(2), Threads(2, CPU) as threads:
+        assert threads.map(meet, [7, 8]) == [(7, 1), (8, 1)]
+
+
+def test_the_number_of_threads_is_left_as_it_was(with_threads):
+    with with_threads(2):
+        with pytest.raises(ZeroDivisionError), Threads(2, CPU) as threads:
+            threads.map(lambda i: 1 / i, [1, 0])
+        assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(("n_threads", "device"), [(1, "cpu"), (2, "meta")])
+def test_one_thread_or_another_device_works_alone(n_threads, device, with_threads):
+    with with_threads(n_threads), Threads(2, torch.device(device)) as threads:
+        assert threads.map(lambda i: threading.current_thread(), [0, 1]) == (
+            [threading.current_thread()] * 2
+        )
+
+
+def test_scores_and_samples_do_not_depend_on_threads(chain, with_threads):
+    """Catches chunks that share memory or come in another order."""
+    density = FactorizedDiffusionDensity(chain.graph, max_iter=20, random_state=0)
+    density.fit(chain.data)
+    found = []
+    with mock.patch.object(chunks, "CHUNK_NUMBERS", 2**15):
+        for n_threads in (1, 2):
+            with with_threads(n_threads):
+                scores = density.score_samples(chain.data)
+                found.append((scores, density.sample(200, random_state=0)))
+    np.testing.assert_allclose(*(scores for scores, _ in found), rtol=1e-6)
+    np.testing.assert_allclose(*(sample for _, sample in found), rtol=1e-6)
