@@ -90,7 +90,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         Standard deviation of the normal noise left in the density, relative to the
         scale of a column given its context. Smaller values resolve finer detail and
         cost accuracy elsewhere.
-    n_steps : int, default=12
+    n_steps : int, default=16
         Steps of the solver in `score_samples` and `sample`; may be changed after fit. See
         :func:`skdiffusion.metrics.integration_error`.
     learning_rate_init : float, default=0.005
@@ -232,7 +232,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         n_rounds=4,
         dropout=None,
         noise_floor=0.03,
-        n_steps=12,
+        n_steps=16,
         learning_rate_init=5e-3,
         weight_decay=None,
         batch_size=None,

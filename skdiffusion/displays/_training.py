@@ -3,21 +3,22 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ._common import BLUE, LIGHT, VERMILION, grid_of_axes
+from ._common import BLUE, LIGHT, ORANGE, VERMILION, grid_of_axes
 
 # steps averaged into one point of the smooth curve, as a share of all
 SMOOTHED_SHARE = 0.02
 
 
 class TrainingDisplay:
-    """Training loss and held-out log-density of a diffusion density, step by step.
+    """Denoising loss and held-out log-density of a diffusion density, step by step.
 
     Parameters
     ----------
     loss_curve : array-like of shape (n_steps,)
         Denoising loss of every step.
     validation_steps, validation_scores : array-like of shape (n_checks,)
-        When the held-out log-density was measured, and its values; may be empty.
+        When the held-out log-density was measured, and its values; may be empty. Steps
+        beyond those of `loss_curve` are steps of training for likelihood.
     best_validation_score : float or None
         Held-out log-density of the weights that were kept.
 
@@ -35,7 +36,7 @@ class TrainingDisplay:
     >>> density = FactorizedDiffusionDensity(chain.graph, max_iter=100, random_state=0)
     >>> display = TrainingDisplay.from_estimator(density.fit(chain.data))
     >>> display.validation_steps
-    array([  0,  50, 100])
+    array([  0,  50, 100, 110])
     """
 
     def __init__(
@@ -117,6 +118,9 @@ class TrainingDisplay:
         style = {"color": BLUE, "marker": "o", "ms": 4, "lw": 1.5}
         steps, scores = self.validation_steps, self.validation_scores
         ax.plot(steps, scores, label="current weights", **style)
+        if steps[-1] > len(self.loss_curve):
+            label = "training for likelihood begins"
+            ax.axvline(len(self.loss_curve), color=ORANGE, ls=":", lw=1.5, label=label)
         kept = self.best_validation_score
         label = f"kept weights: {kept:.3f}"
         ax.axhline(kept, color=VERMILION, ls="--", lw=1.5, label=label)
