@@ -387,7 +387,7 @@ def test_flow_ends_at_the_samples(fitted):
     rows = fitted.margins_.forward(fitted.sample(20, random_state=3))
     last = display.states[:, -1] / np.cos(display.times[-1])
     np.testing.assert_allclose(last, rows[:, [2, 0]], atol=1e-6)
-    assert display.panels_.tolist() == [0, 4, 8, 12]
+    assert display.panels_.tolist() == [0, 5, 11, 16]
     for ax, k in zip(display.axes_.flat, display.panels_, strict=True):
         offsets = ax.collections[0].get_offsets()
         np.testing.assert_allclose(offsets, display.states[:, k])
