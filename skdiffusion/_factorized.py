@@ -10,7 +10,7 @@ from ._selection import Choice, choose_graph, refuse_attribute
 from ._torch import TRAINING_DTYPE, make_generator, resolve_device, to_tensor
 from ._validation import check_boolean, check_choice, check_integer, check_real
 from .continuation import check_continuation
-from .defaults import SUITED, suited
+from .defaults import FOLLOW_ROWS, refuse_unjudged, suited
 from .graphs import factorize
 from .margins import InverseSinh
 from .networks import average, from_state, initial_ensemble
@@ -71,7 +71,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         is refused. None sets no limit. It does not apply to ``graph=None``.
     n_networks : int or None, default=None
         Number of networks of every column or joint block whose velocities are averaged.
-        They hold out different rows. The cost of fit, scores and samples grows in
+        They hold out different rows. The work of fit, scores and samples grows in
         proportion. None is 2 up to 4000 rows without joint blocks, and 1 otherwise.
     hidden_size : int, default=64
         Width of the network of one column. In a joint block states have half that size,
@@ -99,26 +99,25 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         Weight decay of AdamW. None is likewise 160 / n and at most 0.1 for conditional
         networks, 320 / n and at most 0.5 for joint ones.
     batch_size : int or None, default=None
-        Rows for one step of each network; None is 512 up to 4000 rows and 1024 beyond. At
-        most four times the number of training rows.
+        Rows for one step of each network, a quarter for likelihood; None is 512 up to
+        4000 rows and 1024 beyond. At most four times the number of training rows.
     max_iter : int or None, default=None
         Largest number of denoising steps; None is 4000, or 2000 up to 4000 rows or in
         joint blocks.
     max_iter_likelihood : int or None, default=None
-        Largest number of steps that then raise the log-likelihood itself, differentiated
-        through the flow. None is a tenth of `max_iter`, or 0 with joint blocks.
+        Largest number of steps that then raise the log-likelihood itself. None is a tenth
+        of `max_iter`; 0 with joint blocks or without early stopping.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
         rows nothing is trained then: the density is the linear Gaussian network on the
         graph, of joint blocks that of independent columns. With False all rows are
-        trained on for `max_iter` steps, none of them for likelihood.
+        trained on for `max_iter` steps.
     validation_fraction : float, default=0.2
         Share of rows held out: at most 1000, and of few at least 50 or a quarter.
     n_iter_no_change : int, default=16
-        Number of checks (every 50 steps, or fewer where they are dear) without
-        improvement of any column after which denoising stops. For likelihood a quarter
-        of it counts, every 20 steps.
+        Number of checks without improvement of any column after which denoising stops;
+        for likelihood a quarter of it. Checks come every 50 and 20 steps, or more.
     tol : float, default=1e-4
         Least improvement of a column's held-out log-likelihood that counts, in nats per
         row. It must also exceed a quarter of its standard error.
@@ -281,9 +280,9 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         check_choice("diffusion", self.diffusion, DIFFUSIONS)
         if not isinstance(self.share_weights, str):
             check_boolean("share_weights", self.share_weights, "or an attribute's name")
-        for name in (*COUNTS, *SUITED):
+        for name in (*COUNTS, *FOLLOW_ROWS):
+            low = 0 if name == "max_iter_likelihood" else 1
             if name in COUNTS or getattr(self, name) is not None:
-                low = 0 if name == "max_iter_likelihood" else 1
                 check_integer(name, getattr(self, name), low=low)
         if not isinstance(self.verbose, bool):
             check_integer("verbose", self.verbose, low=0)
@@ -298,6 +297,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         check_real("validation_fraction", self.validation_fraction, low=0, **inside)
         check_choice("dtype", self.dtype, DTYPES)
         check_boolean("early_stopping", self.early_stopping)
+        refuse_unjudged(self.max_iter_likelihood, self.early_stopping)
         check_boolean("warm_start", self.warm_start)
 
     def _choose_graph(self, X, weight, column_names) -> Choice:
@@ -365,12 +365,12 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     def _suited(self, n_rows: int, factorization) -> dict[str, int]:
         """Parameters that follow the rows where they are not given."""
         joint = any(block.engine == "joint" for block in factorization.blocks)
-        return suited({name: getattr(self, name) for name in SUITED}, n_rows, joint)
+        return suited({name: getattr(self, name) for name in FOLLOW_ROWS}, n_rows, joint)
 
     def _options(self, chosen: dict) -> Options:
         given = vars(self) | chosen
         if not self.early_stopping:
-            given["validation_fraction"] = 0
+            given |= {"validation_fraction": 0, "max_iter_likelihood": 0}
         return Options(**{f.name: given[f.name] for f in fields(Options)})
 
     def _report(self, record: Record | str) -> None:

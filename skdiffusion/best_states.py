@@ -38,11 +38,11 @@ def judge(networks, rows: Rows, grids: Sequence[int]) -> list[tuple[Tensor, Tens
     the first and the last of these grids differ little.
     """
     t_min, judged = networks[0].t_min, []
-    scores = [row_scores(networks, rows, Path(t_min, n_steps)) for n_steps in grids]
-    for network, *same in zip(networks, *scores, strict=True):
-        difference = (same[0] - same[-1]).mean(0).abs()
-        limit = RESOLVED * len(network.columns) / network.n_parts
-        judged.append((same[-1], difference <= limit))
+    by_grid = [row_scores(networks, rows, Path(t_min, n_steps)) for n_steps in grids]
+    for network, first, last in zip(networks, by_grid[0], by_grid[-1], strict=True):
+        difference = (rows.weight.unsqueeze(1) * (first - last)).mean(0).abs()
+        n_columns = network.part_scores(last.new_ones(1, len(network.columns)))[0]
+        judged.append((last, difference <= RESOLVED * n_columns))
     return judged
 
 
@@ -78,7 +78,7 @@ class BestStates:
     tol : float
         Least gain that counts, in nats per row.
     grids : tuple of int
-        Steps of the solver. Weights whose flow the solver does not resolve are not kept,
+        Steps of the solver. Weights whose flow it does not resolve are not taken over,
         whatever they score.
     """
 
@@ -92,17 +92,18 @@ class BestStates:
         """Take over clearly better parts; return the current mean log-density."""
         judged = judge(networks, self.held_out, self.grids)
         self.n_checks_since += 1
-        for i, (network, (score, resolved)) in enumerate(
-            zip(networks, judged, strict=True)
-        ):
-            better = resolved & clearly_better(
-                score, self.scores[i], self.held_out.weight, self.tol
-            )
-            self.scores[i] = torch.where(better, score, self.scores[i])
-            self.networks[i].take_over(network, better)
-            if better.any():
+        for i, network in enumerate(networks):
+            if self._improve(i, network, *judged[i]):
                 self.n_checks_since = 0
         return self.mean_log_density([score for score, _ in judged])
+
+    def _improve(self, i: int, network, score: Tensor, resolved: Tensor) -> bool:
+        """Take over better parts of one network; return whether there were any."""
+        weight = self.held_out.weight
+        better = resolved & clearly_better(score, self.scores[i], weight, self.tol)
+        self.scores[i] = torch.where(better, score, self.scores[i])
+        self.networks[i].take_over(network, better)
+        return bool(better.any())
 
     def mean_log_density(self, scores: list[Tensor] | None = None) -> float:
         """Weighted mean over the held-out rows, in nats and data units.

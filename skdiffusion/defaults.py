@@ -2,7 +2,8 @@
 
 With few rows the chance errors of a network weigh more than the noise of its training
 steps: an average of two networks gains more than batches of twice the size at the same
-cost. With many rows it is the other way round.
+cost. With many rows it is the other way round. A step for likelihood costs as much as
+dozens of denoising, so there are a tenth of them.
 """
 
 FEW_ROWS = 4000
@@ -13,7 +14,7 @@ def default_n_networks(n_rows: int, has_joint_blocks: bool) -> int:
     return 1 if has_joint_blocks or n_rows > FEW_ROWS else 2
 
 
-def default_batch_size(n_rows: int, has_joint_blocks: bool) -> int:
+def default_batch_size(n_rows: int) -> int:
     """512 up to 4000 rows and 1024 beyond."""
     return 512 if n_rows <= FEW_ROWS else 1024
 
@@ -31,21 +32,27 @@ def default_max_iter_likelihood(max_iter: int, has_joint_blocks: bool) -> int:
     return 0 if has_joint_blocks else max_iter // 10
 
 
-FOLLOW_ROWS = {
-    "n_networks": default_n_networks,
-    "batch_size": default_batch_size,
-    "max_iter": default_max_iter,
-}
-SUITED = (*FOLLOW_ROWS, "max_iter_likelihood")
+FOLLOW_ROWS = ("n_networks", "batch_size", "max_iter", "max_iter_likelihood")
 
 
 def suited(given: dict[str, int | None], n_rows: int, has_joint_blocks: bool):
     """Values given, and where they are None those that suit the table."""
-    chosen = {
-        name: follow(n_rows, has_joint_blocks) if given[name] is None else given[name]
-        for name, follow in FOLLOW_ROWS.items()
+    n_networks = default_n_networks(n_rows, has_joint_blocks)
+    max_iter = default_max_iter(n_rows, has_joint_blocks)
+    steps = max_iter if given["max_iter"] is None else given["max_iter"]
+    likelihood = default_max_iter_likelihood(steps, has_joint_blocks)
+    values = (n_networks, default_batch_size(n_rows), max_iter, likelihood)
+    return {
+        name: value if given[name] is None else given[name]
+        for name, value in zip(FOLLOW_ROWS, values, strict=True)
     }
-    likelihood = given["max_iter_likelihood"]
-    if likelihood is None:
-        likelihood = default_max_iter_likelihood(chosen["max_iter"], has_joint_blocks)
-    return {**chosen, "max_iter_likelihood": likelihood}
+
+
+def refuse_unjudged(max_iter_likelihood: int | None, early_stopping: bool) -> None:
+    """Raise if steps for likelihood are asked for that nothing would judge."""
+    if max_iter_likelihood and not early_stopping:
+        raise ValueError(
+            f"max_iter_likelihood={max_iter_likelihood} with early_stopping=False: "
+            "training for likelihood overfits soon and needs held-out rows to judge by. "
+            "Use early_stopping=True or max_iter_likelihood=None."
+        )

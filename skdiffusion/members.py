@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from .batches import Batches
 from .best_states import BestStates
 from .networks import ScoreNetwork
-from .objectives import DENOISING, Objective, stages
+from .objectives import Objective
 from .records import Options, Rows
 
 MAX_AVERAGE_DECAY = 0.995
@@ -45,15 +45,14 @@ def average_of(networks: Sequence[ScoreNetwork]) -> AveragedModel:
 
 
 def steps_between_checks(
-    networks, n_held_out: int, batch_size: int, objective: Objective = DENOISING
+    networks, n_held_out: int, batch_size: int, objective: Objective
 ) -> int:
     """Those of the objective, or more where checks would take over a quarter of the time.
 
-    A check evaluates the networks at each stage of the solver, with a derivative for each
-    colour; a training step costs about three times the evaluations of its loss.
+    A training step costs about three times the evaluations of its loss.
     """
     n_colours = max(len(network.colours) for network in networks)
-    check = stages(sum(objective.grids)) * (1 + n_colours) * n_held_out
+    check = n_held_out * objective.evaluations_of_check(n_colours)
     step = 3 * batch_size * objective.evaluations(n_colours)
     every = objective.check_every
     return every * max(1, math.ceil(STEPS_PER_COST_OF_CHECK * check / step / every))
@@ -73,7 +72,7 @@ class Member:
         Rows for the selection of the best state and for early stopping. With None the
         average of the last weights is the result.
     options : Options
-        Optimisation parameters.
+        Optimisation parameters of the stage.
     generator : torch.Generator
         Source of all randomness of the member.
     objective : Objective
@@ -87,43 +86,44 @@ class Member:
         held_out: Rows | None,
         options: Options,
         generator: torch.Generator,
-        objective: Objective = DENOISING,
+        objective: Objective,
     ):
         self.networks = torch.nn.ModuleList(networks).train()
         self.rows, self.held_out, self.t_min = rows, held_out, networks[0].t_min
         self.generator, self.objective = generator, objective
-        self.average = average_of(networks)
         batch_size = min(options.batch_size, BATCH_PER_ROW * len(rows))
         self.batches = Batches(rows, batch_size)
-        self.best, self.check_every = None, objective.check_every
+        # both copy the networks, which a generator of what they drop would forbid
+        self.average, self.best = average_of(networks), None
+        self.check_every = objective.check_every
         if held_out is not None:
             self.best = BestStates(networks, held_out, options.tol, objective.grids)
             self.check_every = steps_between_checks(
                 networks, len(held_out), batch_size, objective
             )
+        self._set_dropout(options)
         self._set_optimizer(options)
 
+    def _set_dropout(self, options: Options) -> None:
+        for network in self.networks:
+            network.noise, network.dropout = self.generator, options.dropout
+            if options.dropout is None:
+                network.dropout = network.default_dropout(len(self.rows))
+
     def _set_optimizer(self, options: Options) -> None:
+        groups = []
+        for network in self.networks:
+            decay = options.weight_decay
+            decay = (
+                network.default_weight_decay(len(self.rows)) if decay is None else decay
+            )
+            groups.append({"params": list(network.parameters()), "weight_decay": decay})
         self.optimizer = torch.optim.AdamW(
-            self._regularize(options),
-            lr=options.learning_rate_init,
-            betas=(0.9, 0.99),
-            fused=True,
+            groups, lr=options.learning_rate_init, betas=(0.9, 0.99), fused=True
         )
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: learning_rate_factor(step, options.max_iter)
         )
-
-    def _regularize(self, options: Options) -> list[dict]:
-        """Set what is dropped; return the weights with their decay, for the optimiser."""
-        n, groups = len(self.rows), []
-        for network in self.networks:
-            dropout, decay = options.dropout, options.weight_decay
-            network.noise = self.generator
-            network.dropout = network.default_dropout(n) if dropout is None else dropout
-            decay = network.default_weight_decay(n) if decay is None else decay
-            groups.append({"params": list(network.parameters()), "weight_decay": decay})
-        return groups
 
     def step(self) -> Tensor:
         """One step of the optimiser on a new batch; return the losses of the columns."""

@@ -10,8 +10,9 @@ References
        NeurIPS 2021, theorem 1 and appendix B. https://arxiv.org/abs/2101.09258
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from torch import Tensor
 from .flow import Path, log_density_of_own
 from .networks import ScoreNetwork
 from .process import noised, stratified_times, velocity_target
-from .records import Rows
+from .records import Options, Rows
 from .solvers import THREE_EIGHTHS
 
 # with 4 steps networks learned at once to earn the error of the solver: held-out scores
@@ -49,7 +50,7 @@ def likelihood_loss(
     """Weighted mean of minus the log-density for each column, in nats, shape (n_own,).
 
     What is dropped stays dropped along the flow of a row, whose density is normalised
-    whatever is dropped.
+    whatever is dropped. There is no other chance in it: the generator is not used.
     """
     log_density = log_density_of_own(network, rows.z, Path(t_min, LIKELIHOOD_STEPS))
     return -(rows.weight.unsqueeze(1) * log_density).mean(0)
@@ -57,35 +58,69 @@ def likelihood_loss(
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss for each column and what its steps are like.
+    """A loss for each column, and how a stage of training goes about it.
 
     Attributes
     ----------
     loss : callable
         Of a network, rows, the smallest time and a generator.
-    solver_steps : int
-        Steps of the solver for one loss; 0 without solver.
-    check_every : int
-        Steps between looks at held-out rows, at least.
+    name, parameter : str
+        What its steps are called, and the parameter that limits their number.
     grids : tuple of int
         Steps of the solver on held-out rows: the last grid gives their scores, and what
         differs between the first and the last is not resolved.
+    check_every : int
+        Steps between looks at held-out rows, at least.
+    solver_steps : int
+        Steps of the solver for one loss; 0 without solver.
+    rate, batch, patience : float
+        Learning rate, batch size and number of checks without improvement, as shares of
+        those of denoising.
     """
 
     loss: Callable[..., Tensor]
-    solver_steps: int
-    check_every: int
+    name: str
+    parameter: str
     grids: tuple[int, ...]
+    check_every: int
+    solver_steps: int = 0
+    rate: float = 1.0
+    batch: float = 1.0
+    patience: float = 1.0
 
     def evaluations(self, n_colours: int) -> int:
         """Evaluations of a network for one row of a batch, derivatives included."""
-        return stages(self.solver_steps) * (1 + n_colours) if self.solver_steps else 1
+        if not self.solver_steps:
+            return 1
+        return THREE_EIGHTHS.n_stages * self.solver_steps * (1 + n_colours)
+
+    def evaluations_of_check(self, n_colours: int) -> int:
+        """Evaluations of a network for one held-out row, derivatives included."""
+        return THREE_EIGHTHS.n_stages * sum(self.grids) * (1 + n_colours)
+
+    def options(self, options: Options) -> Options:
+        """Options of this stage; `max_iter` is the number of its steps."""
+        return replace(
+            options,
+            learning_rate_init=self.rate * options.learning_rate_init,
+            batch_size=max(1, round(self.batch * options.batch_size)),
+            max_iter=getattr(options, self.parameter),
+            n_iter_no_change=math.ceil(self.patience * options.n_iter_no_change),
+        )
 
 
-def stages(n_steps: int) -> int:
-    """Evaluations of the velocity in so many steps of the solver."""
-    return n_steps * len(THREE_EIGHTHS.b)
-
-
-DENOISING = Objective(velocity_loss, 0, check_every=50, grids=(6,))
-LIKELIHOOD = Objective(likelihood_loss, LIKELIHOOD_STEPS, check_every=20, grids=(12, 16))
+DENOISING = Objective(velocity_loss, "step", "max_iter", grids=(6,), check_every=50)
+# a gradient of the log-likelihood carries no noise of times and noise vectors, but costs
+# as much as dozens of those of denoising; the last grid is that of scores by default
+LIKELIHOOD = Objective(
+    likelihood_loss,
+    "likelihood step",
+    "max_iter_likelihood",
+    grids=(12, 16),
+    check_every=20,
+    solver_steps=LIKELIHOOD_STEPS,
+    rate=1 / 5,
+    batch=1 / 4,
+    patience=1 / 4,
+)
+STAGES = (DENOISING, LIKELIHOOD)

@@ -62,141 +62,146 @@ class Options:
     n_iter_no_change: int
     tol: float
 
+
+@dataclass
+class Stage:
+    """What happened while one objective was minimised.
+
+    Attributes
+    ----------
+    name : str
+        What its steps are called in printed lines.
+    parameter : str
+        Name of the parameter that limits their number.
+    planned : int
+        That number.
+    losses : list of float
+        Loss of every step, averaged over columns.
+    steps : list of int
+        Steps taken in all stages when held-out rows were scored; the first before any of
+        this stage.
+    scores, kept : list of float
+        Held-out mean log-density in nats and data units at these steps, of the current
+        weights and of those that are kept.
+    """
+
+    name: str
+    parameter: str
+    planned: int
+    losses: list[float] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    kept: list[float] = field(default_factory=list)
+
     @property
-    def judges(self) -> bool:
-        """Whether rows are held out to judge by."""
-        return self.validation_fraction > 0
+    def is_full(self) -> bool:
+        """Whether all planned steps were taken."""
+        return len(self.losses) == self.planned
+
+    @property
+    def late_rise(self) -> float:
+        """Rise of the kept score over the last quarter of the checks, if they suffice."""
+        if len(self.kept) < CHECKS_TO_JUDGE_BY:
+            return 0.0
+        return self.kept[-1] - self.kept[3 * (len(self.kept) - 1) // 4]
+
+    @property
+    def fall(self) -> float:
+        """Fall of the score from the best to the last, if checks suffice to judge by."""
+        enough = len(self.kept) >= CHECKS_TO_JUDGE_BY
+        return self.kept[-1] - self.scores[-1] if enough else 0.0
+
+    def __str__(self) -> str:
+        """The last check in one line, with a bar."""
+        score = "".join(f", held-out {x:.4f}" for x in self.scores[-1:])
+        taken, loss = len(self.losses), self.losses[-1]
+        done = "#" * (BAR * taken // self.planned)
+        where = f"[{done:{BAR}}] {self.name} {taken} of {self.planned}"
+        return f"{where}: loss {loss:.4f}{score}"
+
+    def end(self, stopped_by: str) -> str:
+        """Last step and why it was the last."""
+        reason = f"{self.parameter} reached" if self.is_full else stopped_by
+        return f"{self.name} {len(self.losses)} ({reason or 'no improvement'})"
 
 
 @dataclass
 class Record:
-    """What happened in training: denoising first, then perhaps likelihood.
+    """What happened in training, stage by stage.
 
     Attributes
     ----------
-    max_iter : int
-        Number of steps of denoising planned.
-    loss_curve : list of float
-        Denoising loss of every step, averaged over columns.
-    validation_scores : list of float
-        Held-out mean log-density in nats and data units: before training and at every
-        check.
-    kept_scores : list of float
-        Likewise, of the weights that are kept so far.
-    validation_steps : list of int
-        Number of steps taken at each check; 0 is before training.
+    stages : list of Stage
+        Denoising first, then perhaps likelihood.
     stopped_by : str
-        Who ended training before it was done; empty if it ended by itself.
-    likelihood_curve : list of float
-        Minus mean log-density of the batch of every step for likelihood, averaged over
-        columns.
-    max_iter_likelihood : int
-        Number of steps for likelihood planned; 0 in denoising.
-    n_checks_of_denoising : int
-        How many of the checks came before the training for likelihood.
+        What ended training before it was done; empty if it ended by itself.
     """
 
-    max_iter: int
-    loss_curve: list[float] = field(default_factory=list)
-    validation_scores: list[float] = field(default_factory=list)
-    kept_scores: list[float] = field(default_factory=list)
-    validation_steps: list[int] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
     stopped_by: str = ""
-    likelihood_curve: list[float] = field(default_factory=list)
-    max_iter_likelihood: int = 0
-    n_checks_of_denoising: int = 0
 
-    def begin_likelihood(self, max_iter: int) -> None:
-        """Denoising is over."""
-        self.max_iter_likelihood = max_iter
-        self.n_checks_of_denoising = len(self.kept_scores)
+    def begin(self, name: str, parameter: str, planned: int) -> Stage:
+        """Begin a stage."""
+        self.stages.append(Stage(name, parameter, planned))
+        return self.stages[-1]
 
     @property
-    def current_curve(self) -> list[float]:
-        """Losses of the present objective."""
-        return self.likelihood_curve if self.max_iter_likelihood else self.loss_curve
-
-    @property
-    def n_iter(self) -> int:
-        """Number of steps taken."""
-        return len(self.loss_curve) + len(self.likelihood_curve)
+    def n_steps(self) -> int:
+        """Number of steps taken in all stages."""
+        return sum(len(stage.losses) for stage in self.stages)
 
     @property
     def best_validation_score(self) -> float | None:
         """Held-out mean log-density of the weights that are kept; None without any."""
-        return self.kept_scores[-1] if self.kept_scores else None
+        kept = self.joined("kept")
+        return kept[-1] if kept else None
+
+    def joined(self, name: str) -> list:
+        """Lists of all stages, one after the other."""
+        return [value for stage in self.stages for value in getattr(stage, name)]
 
     def attributes(self) -> dict:
         """Fitted attributes of the estimator, by name."""
+        denoising, likelihood = [*(s.losses for s in self.stages), [], []][:2]
         return {
-            "loss_curve_": self.loss_curve,
-            "likelihood_curve_": self.likelihood_curve,
-            "validation_scores_": self.validation_scores,
-            "validation_steps_": self.validation_steps,
+            "loss_curve_": denoising,
+            "likelihood_curve_": likelihood,
+            "validation_scores_": self.joined("scores"),
+            "validation_steps_": self.joined("steps"),
             "best_validation_score_": self.best_validation_score,
-            "n_iter_": len(self.loss_curve),
+            "n_iter_": len(denoising),
         }
 
     def last(self) -> dict[str, float | None]:
         """Steps taken, loss and held-out mean log-density at the last check."""
-        scores = self.validation_scores
+        scores = self.stages[-1].scores
         return {
-            "n_iter": self.n_iter,
-            "loss": self.current_curve[-1],
+            "n_iter": self.n_steps,
+            "loss": self.stages[-1].losses[-1],
             "validation_score": scores[-1] if scores else None,
         }
 
     def __str__(self) -> str:
         """The last check in one line, with a bar."""
-        score = "".join(f", held-out {x:.4f}" for x in self.validation_scores[-1:])
-        name, planned = "step", self.max_iter
-        if self.max_iter_likelihood:
-            name, planned = "likelihood step", self.max_iter_likelihood
-        taken, loss = len(self.current_curve), self.current_curve[-1]
-        done = "#" * (BAR * taken // planned)
-        return f"[{done:{BAR}}] {name} {taken} of {planned}: loss {loss:.4f}{score}"
+        return str(self.stages[-1])
 
     def summary(self) -> str:
         """How training ended, in one line."""
-        if self.max_iter == 0:
+        if not self.stages:
             return "too few rows to hold out: untrained"
         if self.best_validation_score is None:
-            return f"took all {self.n_iter} steps without held-out rows"
-        ends = f"step {self._end(self.loss_curve, self.max_iter, 'max_iter')}"
-        if self.max_iter_likelihood:
-            curve, planned = self.likelihood_curve, self.max_iter_likelihood
-            ends += (
-                f", likelihood step {self._end(curve, planned, 'max_iter_likelihood')}"
-            )
+            return f"took all {self.n_steps} steps without held-out rows"
+        ends = ", ".join(stage.end(self.stopped_by) for stage in self.stages)
         return f"stopped at {ends}: kept weights score {self.best_validation_score:.4f}"
-
-    def _end(self, curve: list[float], planned: int, name: str) -> str:
-        """Last step and why it was the last."""
-        reason = self.stopped_by if curve is self.current_curve else ""
-        if len(curve) == planned:
-            reason = f"{name} reached"
-        return f"{len(curve)} ({reason or 'no improvement'})"
 
     def complaints(self, n_columns: int) -> list[str]:
         """What was wrong with the training and what to do."""
-        n = self.n_checks_of_denoising or len(self.kept_scores)
-        found = []
-        for kept, curve, name in (
-            (self.kept_scores[:n], self.loss_curve, "max_iter"),
-            (self.kept_scores[n:], self.likelihood_curve, "max_iter_likelihood"),
-        ):
-            planned = getattr(self, name)
-            if len(curve) == planned and _late_rise(kept) > STILL_RISING * n_columns:
-                found.append(TOO_SHORT.format(_late_rise(kept), name, planned))
-        if n >= CHECKS_TO_JUDGE_BY and not found:
-            fall = self.kept_scores[n - 1] - self.validation_scores[:n][-1]
-            if fall > OVERFITTED * n_columns:
-                found.append(TOO_LONG.format(fall))
+        found = [
+            TOO_SHORT.format(stage.late_rise, stage.parameter, stage.planned)
+            for stage in self.stages
+            if stage.is_full and stage.late_rise > STILL_RISING * n_columns
+        ]
+        # likelihood is trained until it overfits
+        if not found and self.stages[0].fall > OVERFITTED * n_columns:
+            found.append(TOO_LONG.format(self.stages[0].fall))
         return found
-
-
-def _late_rise(scores: list[float]) -> float:
-    """Rise over the last quarter of the checks; 0 if they are too few to judge by."""
-    if len(scores) < CHECKS_TO_JUDGE_BY:
-        return 0.0
-    return scores[-1] - scores[3 * (len(scores) - 1) // 4]

@@ -25,6 +25,11 @@ class RungeKutta:
     c: tuple[float, ...]
     order: int
 
+    @property
+    def n_stages(self) -> int:
+        """Evaluations of `f` in one step."""
+        return len(self.b)
+
     def step(self, f: Callable, t: float, dt: float, y: State) -> State:
         """State at t + dt; costs one evaluation of `f` per stage."""
         slopes = []

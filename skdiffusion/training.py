@@ -1,8 +1,7 @@
 """Training of ensembles of score networks, first for denoising, then for likelihood."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -11,21 +10,20 @@ from ._warnings import InterruptedFit, warn_user
 from .batches import split
 from .members import Member
 from .networks import ScoreNetwork
-from .objectives import DENOISING, LIKELIHOOD
+from .objectives import DENOISING, LIKELIHOOD, STAGES
 from .records import Options, Record, Rows
 from .threads import Threads
 
 MIN_ROWS_TO_SPLIT = 50
-# of the learning rate, batch and patience of denoising: a gradient of the log-likelihood
-# carries no noise of times and noise vectors but costs as much as dozens of those
-LIKELIHOOD_RATE = 1 / 5
-LIKELIHOOD_BATCH = 1 / 4
-LIKELIHOOD_PATIENCE = 1 / 4
 UNTRAINED = (
     "nothing was trained: of {} rows, fewer than {}, none can be held out to tell "
     "progress from chance. The density is the linear Gaussian network of the graph (of "
     "columns diffused together, independent normal columns). Use more rows, or "
     "early_stopping=False to train without judging."
+)
+NOT_FINITE = (
+    "the training loss is {} at {} {}. Lower learning_rate_init, or look for extreme "
+    "values in X."
 )
 INTERRUPTED = (
     "training was interrupted at step {}; the best weights so far are kept. Fit again "
@@ -35,21 +33,7 @@ INTERRUPTED = (
 
 def most_checks(options: Options) -> int:
     """Largest number of checks of a fit."""
-    n_first = math.ceil(options.max_iter / DENOISING.check_every)
-    if not options.judges:
-        return n_first
-    return n_first + math.ceil(options.max_iter_likelihood / LIKELIHOOD.check_every)
-
-
-def for_likelihood(options: Options) -> Options:
-    """Options of the training for likelihood."""
-    return replace(
-        options,
-        learning_rate_init=LIKELIHOOD_RATE * options.learning_rate_init,
-        batch_size=max(1, round(LIKELIHOOD_BATCH * options.batch_size)),
-        max_iter=options.max_iter_likelihood,
-        n_iter_no_change=math.ceil(LIKELIHOOD_PATIENCE * options.n_iter_no_change),
-    )
+    return sum(math.ceil(o.options(options).max_iter / o.check_every) for o in STAGES)
 
 
 class Trainer:
@@ -60,23 +44,17 @@ class Trainer:
     members : sequence of Member
         All with held-out rows or all without; without, all `max_iter` steps are taken.
     options : Options
-        Optimisation parameters; `n_iter_no_change` counts checks.
-    record : Record, default=None
-        Of what happened before; None is a new one.
-
-    Attributes
-    ----------
+        Optimisation parameters of the stage; `n_iter_no_change` counts checks.
     record : Record
+        Gets a new stage.
     """
 
-    def __init__(
-        self, members: Sequence[Member], options: Options, record: Record | None = None
-    ):
-        self.members, self.options = members, options
-        self.record = Record(options.max_iter) if record is None else record
-        self.losses = self.record.current_curve
+    def __init__(self, members: Sequence[Member], options: Options, record: Record):
+        self.members, self.options, self.record = members, options, record
+        objective = members[0].objective
+        self.stage = record.begin(objective.name, objective.parameter, options.max_iter)
         self.selects = members[0].best is not None
-        if self.selects and record is None:
+        if self.selects:
             self._keep_scores([m.best.mean_log_density() for m in members])
 
     def run(
@@ -100,12 +78,8 @@ class Trainer:
         FloatingPointError
             If the loss is not finite.
         """
-        try:
-            with Threads(len(self.members), self.members[0].rows.z.device) as threads:
-                self._take_steps(threads, report)
-        except KeyboardInterrupt:
-            self.record.stopped_by = "interrupted"
-            warn_user(INTERRUPTED.format(self.record.n_iter), InterruptedFit)
+        with Threads(len(self.members), self.members[0].rows.z.device) as threads:
+            self._take_steps(threads, report)
         return [m.chosen() for m in self.members]
 
     def _take_steps(self, threads, report) -> None:
@@ -124,16 +98,17 @@ class Trainer:
                 break
 
     def _step(self, step: int, threads) -> None:
-        losses = torch.cat(threads.map(Member.step, self.members))
-        self.losses.append(losses.mean().item())
-        _check_finite(self.losses[-1], step)
+        loss = torch.cat(threads.map(Member.step, self.members)).mean().item()
+        if not math.isfinite(loss):
+            raise FloatingPointError(NOT_FINITE.format(loss, self.stage.name, step))
+        self.stage.losses.append(loss)
 
     def _keep_scores(self, current: list[float]) -> None:
         """Record the mean over the members of their held-out log-densities."""
         kept = [m.best.mean_log_density() for m in self.members]
-        self.record.validation_scores.append(sum(current) / len(current))
-        self.record.validation_steps.append(self.record.n_iter)
-        self.record.kept_scores.append(sum(kept) / len(kept))
+        self.stage.scores.append(sum(current) / len(current))
+        self.stage.steps.append(self.record.n_steps)
+        self.stage.kept.append(sum(kept) / len(kept))
 
 
 def fit_networks(
@@ -148,47 +123,52 @@ def fit_networks(
     Each member of the ensemble holds out other rows, so that all rows are trained on by
     some. With fewer than `MIN_ROWS_TO_SPLIT` rows a held-out part would be too small to
     judge by, and unjudged networks overfit such tables: the untrained networks are
-    returned. Unjudged networks are not trained for likelihood either, which overfits
-    soon. A `ConvergenceWarning` says if training was too short or too long.
+    returned. A `ConvergenceWarning` says so, or if training was too short or too long.
     """
-    n_members = len(ensemble)
-    if not options.judges:
-        parts = [(rows, None)] * n_members
-    elif len(rows) < MIN_ROWS_TO_SPLIT:
+    record = Record()
+    if options.validation_fraction > 0 and len(rows) < MIN_ROWS_TO_SPLIT:
         message = UNTRAINED.format(len(rows), MIN_ROWS_TO_SPLIT)
         warn_user(message, ConvergenceWarning)
-        return [[n.eval() for n in networks] for networks in ensemble], Record(max_iter=0)
-    else:
-        parts = split(rows, options.validation_fraction, generator, n_members)
+        return [[n.eval() for n in networks] for networks in ensemble], record
+    first = DENOISING.options(options)
     members = [
-        Member(networks, *part, options, _offspring(generator))
-        for networks, part in zip(ensemble, parts, strict=True)
+        Member(networks, *part, first, _offspring(generator), DENOISING)
+        for networks, part in _parts(ensemble, rows, options, generator)
     ]
-    trainer = Trainer(members, options)
-    fitted, record = trainer.run(report), trainer.record
-    if options.judges and options.max_iter_likelihood and not record.stopped_by:
-        fitted = _go_on_with_likelihood(members, options, record, report)
+    members = _through_stages(members, options, record, report)
     for complaint in record.complaints(n_columns=rows.z.shape[1]):
         warn_user(complaint, ConvergenceWarning)
-    return fitted, record
+    return [m.chosen() for m in members], record
 
 
-def _go_on_with_likelihood(members, options: Options, record: Record, report):
-    options = for_likelihood(options)
-    record.begin_likelihood(options.max_iter)
-    members = [m.going_on(options, LIKELIHOOD) for m in members]
-    return Trainer(members, options, record).run(report)
+def _parts(ensemble, rows: Rows, options: Options, generator) -> Iterator[tuple]:
+    """Networks of each member with the rows it is trained on and those it holds out."""
+    parts = [(rows, None)] * len(ensemble)
+    if options.validation_fraction:
+        parts = split(rows, options.validation_fraction, generator, len(ensemble))
+    return zip(ensemble, parts, strict=True)
+
+
+def _through_stages(members, options: Options, record: Record, report) -> list[Member]:
+    """Members after all stages, or as far as they came."""
+    try:
+        Trainer(members, DENOISING.options(options), record).run(report)
+        later = LIKELIHOOD.options(options)
+        if later.max_iter and not record.stopped_by:
+            members = [m.going_on(later, LIKELIHOOD) for m in members]
+            Trainer(members, later, record).run(report)
+    except KeyboardInterrupt:
+        record.stopped_by = "interrupted"
+        warn_user(INTERRUPTED.format(record.n_steps), InterruptedFit)
+    except FloatingPointError as error:
+        if members[0].objective is DENOISING:
+            raise
+        record.stopped_by = "a loss that is not finite"
+        warn_user(f"{error} The best weights so far are kept.", ConvergenceWarning)
+    return members
 
 
 def _offspring(generator: torch.Generator) -> torch.Generator:
     """A generator of its own, so that members may train at the same time."""
     seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     return torch.Generator(generator.device).manual_seed(int(seed))
-
-
-def _check_finite(loss: float, step: int) -> None:
-    if not math.isfinite(loss):
-        raise FloatingPointError(
-            f"the training loss is {loss} at step {step}. Lower learning_rate_init, or "
-            "look for extreme values in X."
-        )

@@ -20,7 +20,7 @@ from skdiffusion.datasets import (
     make_nonlinear_chain,
     make_separated_mixture,
 )
-from skdiffusion.defaults import SUITED, suited
+from skdiffusion.defaults import FOLLOW_ROWS, suited
 from skdiffusion.metrics import integration_error, paired_difference
 
 QUICK = {"max_iter": 300, "hidden_size": 32, "random_state": 0, "n_networks": 1}
@@ -577,7 +577,7 @@ def test_estimator_bends_heavy_tails():
     ("n_rows", "expected"), [(4000, (2, 512, 2000, 200)), (4001, (1, 1024, 4000, 400))]
 )
 def test_defaults_follow_the_rows(n_rows, expected):
-    nothing = dict.fromkeys(SUITED)
+    nothing = dict.fromkeys(FOLLOW_ROWS)
     assert tuple(suited(nothing, n_rows, False).values()) == expected
     with_joint = tuple(suited(nothing, n_rows, True).values())
     assert with_joint == (1, expected[1], 2000, 0)

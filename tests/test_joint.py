@@ -14,7 +14,7 @@ from skdiffusion.flow import Path, from_normal, in_order, log_density
 from skdiffusion.graphs import factorize
 from skdiffusion.members import Member
 from skdiffusion.networks import JointNetwork, from_state, initial_networks
-from skdiffusion.objectives import velocity_loss
+from skdiffusion.objectives import DENOISING, velocity_loss
 from skdiffusion.records import Options, Rows
 
 T = torch.tensor(0.35, dtype=torch.float64)
@@ -242,7 +242,7 @@ def test_weight_decay_falls_with_the_rows(generator):
     for given, expected in ((None, 0.2), (0.07, 0.07)):
         network = network.float().requires_grad_(True)
         given = replace(options, weight_decay=given)
-        member = Member([network], rows, None, given, generator)
+        member = Member([network], rows, None, given, generator, DENOISING)
         assert member.optimizer.param_groups[0]["weight_decay"] == expected
 
 

@@ -55,7 +55,7 @@ def test_callbacks_hear_of_both_stages(chain):
     assert [told["n_iter"] for told in recorder.told] == [50, 70, 80]
     losses = density.loss_curve_[49:] + density.likelihood_curve_[19::10]
     assert [told["loss"] for told in recorder.told] == losses
-    assert density.validation_steps_ == [0, 50, 70, 80]
+    assert density.validation_steps_ == [0, 50, 50, 70, 80]
 
 
 def test_a_callback_that_stops_denoising_stops_the_fit(chain):

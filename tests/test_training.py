@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
+from conftest import standard_normal
 from sklearn.exceptions import ConvergenceWarning
 
 from skdiffusion import FactorizedDiffusionDensity, best_states
@@ -16,12 +17,13 @@ from skdiffusion.graphs import factorize
 from skdiffusion.members import Member, average_of, learning_rate_factor
 from skdiffusion.networks import initial_networks
 from skdiffusion.objectives import (
+    DENOISING,
     LIKELIHOOD,
     LIKELIHOOD_STEPS,
     likelihood_loss,
     velocity_loss,
 )
-from skdiffusion.records import Options, Record, Rows
+from skdiffusion.records import Options, Record, Rows, Stage
 from skdiffusion.training import Trainer, fit_networks
 
 OPTIONS = Options(
@@ -101,8 +103,9 @@ def test_training_lowers_the_loss_and_raises_the_held_out_score(table):
         options,
         torch.Generator().manual_seed(1),
     )
-    assert np.mean(record.loss_curve[-50:]) < np.mean(record.loss_curve[:20]) - 0.02
-    assert max(record.validation_scores) > record.validation_scores[0] + 0.1
+    (stage,) = record.stages
+    assert np.mean(stage.losses[-50:]) < np.mean(stage.losses[:20]) - 0.02
+    assert max(stage.scores) > stage.scores[0] + 0.1
 
 
 def test_best_state_is_kept_for_each_column_apart(table):
@@ -143,8 +146,8 @@ def test_without_held_out_rows_every_step_is_taken(table):
         options,
         torch.Generator().manual_seed(1),
     )
-    assert len(record.loss_curve) == 50
-    assert record.validation_scores == []
+    assert len(record.stages[0].losses) == 50
+    assert record.joined("scores") == []
 
 
 def test_few_rows_keep_the_linear_gaussian_network(table):
@@ -154,7 +157,7 @@ def test_few_rows_keep_the_linear_gaussian_network(table):
         [make_networks(few)], make_rows(few), OPTIONS, torch.Generator().manual_seed(1)
     )
     assert (networks[0].w_out == 0).all()
-    assert record.loss_curve == record.validation_scores == []
+    assert record.stages == []
 
 
 def test_average_follows_the_weights_as_its_decay_says(table):
@@ -189,7 +192,7 @@ def test_result_is_the_best_state_not_the_last(table):
         options,
         torch.Generator().manual_seed(1),
     )
-    assert record.validation_scores[-1] < record.validation_scores[0] - 1
+    assert record.stages[0].scores[-1] < record.stages[0].scores[0] - 1
     for kept, initial in zip(
         networks[0].parameters(), start[0].parameters(), strict=True
     ):
@@ -198,8 +201,10 @@ def test_result_is_the_best_state_not_the_last(table):
 
 def test_without_held_out_rows_the_average_is_the_result(table, generator):
     options = replace(OPTIONS, validation_fraction=0)
-    member = Member(make_networks(table), make_rows(table), None, options, generator)
-    ((result,),) = Trainer([member], options).run()
+    member = Member(
+        make_networks(table), make_rows(table), None, options, generator, DENOISING
+    )
+    ((result,),) = Trainer([member], options, Record()).run()
     assert torch.equal(result.w_out, member.average.module[0].w_out)
     assert not torch.equal(result.w_out, member.networks[0].w_out)
 
@@ -283,11 +288,14 @@ def test_members_train_without_influencing_each_other(table):
     rows, results = make_rows(table), []
     for rate in (1.0, 100.0):
         members = [
-            Member(make_networks(table), part, part, OPTIONS, torch.Generator())
-            for part in (rows.take(torch.arange(150)), rows.take(torch.arange(50, 200)))
+            Member(make_networks(table), part, part, OPTIONS, own, DENOISING)
+            for part, own in (
+                (rows.take(torch.arange(150)), torch.Generator()),
+                (rows.take(torch.arange(50, 200)), torch.Generator()),
+            )
         ]
         members[1].networks[0].w_out.data.mul_(0).add_(rate)
-        ((first,), _) = Trainer(members, OPTIONS).run()
+        ((first,), _) = Trainer(members, OPTIONS, Record()).run()
         results.append(first)
     assert torch.equal(results[0].w_out, results[1].w_out)
 
@@ -298,7 +306,7 @@ def test_regularisation_falls_with_the_rows(n, table, generator):
     rows = make_rows(np.tile(table, (n // 200, 1)))
     for given in (0.4, None):
         options = replace(OPTIONS, dropout=given, weight_decay=given)
-        member = Member(make_networks(table), rows, None, options, generator)
+        member = Member(make_networks(table), rows, None, options, generator, DENOISING)
         dropout = {200: 0.2, 3200: 0.05}[n] if given is None else given
         decay = {200: 0.1, 3200: 0.05}[n] if given is None else given
         assert member.networks[0].dropout == dropout
@@ -322,19 +330,22 @@ def test_regularisation_falls_with_the_rows(n, table, generator):
     ],
 )
 def test_too_short_and_too_long_training_is_named(kept, last, max_iter, message):
-    record = Record(max_iter, [0.5] * 4, [last], kept)
-    complaints = record.complaints(n_columns=2)
+    stage = Stage("step", "max_iter", max_iter, [0.5] * 4, [], [last], kept)
+    complaints = Record([stage]).complaints(n_columns=2)
     assert len(complaints) == int(message is not None)
     assert all(re.search(message, complaint) for complaint in complaints)
 
 
 def test_thresholds_of_complaints_are_per_column():
-    record = Record(8, [0.5] * 8, [-9.0] * 7 + [-6.5], [-9.0] * 5 + [-6.53, -6.5, -6.5])
-    assert "rising" in record.complaints(n_columns=2)[0]
-    assert not record.complaints(n_columns=4)
-    fallen = Record(9, [0.5] * 8, [-9.0] * 7 + [-6.8], record.kept_scores)
-    assert "fallen" in fallen.complaints(n_columns=2)[0]
-    assert not fallen.complaints(n_columns=4)
+    def complaints(planned, kept, last, n_columns):
+        stage = Stage("step", "max_iter", planned, [0.5] * 8, [], [last], kept)
+        return Record([stage]).complaints(n_columns)
+
+    rising = [-9.0] * 5 + [-6.53, -6.5, -6.5]
+    assert "rising" in complaints(8, rising, -6.5, 2)[0]
+    assert not complaints(8, rising, -6.5, 4)
+    assert "fallen" in complaints(9, rising, -6.8, 2)[0]
+    assert not complaints(9, rising, -6.8, 4)
 
 
 def test_a_table_too_small_to_train_on_says_so():
@@ -374,8 +385,8 @@ def test_learning_rate_rises_stays_and_falls_to_zero():
 def test_loss_that_is_not_finite_stops_training(table, generator):
     rows = make_rows(table)
     rows.z[3] = torch.inf
-    member = Member(make_networks(table), rows, None, OPTIONS, generator)
-    trainer = Trainer([member], OPTIONS)
+    member = Member(make_networks(table), rows, None, OPTIONS, generator, DENOISING)
+    trainer = Trainer([member], OPTIONS, Record())
     with pytest.raises(FloatingPointError, match=r"step \d+.*learning_rate_init"):
         trainer.run()
 
@@ -431,19 +442,19 @@ def test_training_for_likelihood_raises_the_held_out_score(table):
         options,
         torch.Generator().manual_seed(1),
     )
-    assert len(record.loss_curve) == 100
-    assert len(record.likelihood_curve) == 60
-    assert record.validation_steps == [0, 50, 100, 120, 140, 160]
-    before, after = record.kept_scores[2], record.kept_scores[-1]
-    assert after > before + 0.02
+    denoising, likelihood = record.stages
+    assert (len(denoising.losses), len(likelihood.losses)) == (100, 60)
+    assert denoising.steps == [0, 50, 100]
+    assert likelihood.steps == [100, 120, 140, 160]
+    assert likelihood.kept[-1] > likelihood.kept[0] + 0.02
     assert not network.training
 
 
 def test_likelihood_goes_on_from_the_best_states_of_denoising(table, generator):
     """Catches a second stage that starts from the average or from the start."""
     rows = make_rows(table)
-    member = Member(make_networks(table), rows, rows, OPTIONS, generator)
-    Trainer([member], OPTIONS).run()
+    member = Member(make_networks(table), rows, rows, OPTIONS, generator, DENOISING)
+    Trainer([member], OPTIONS, Record()).run()
     member.best.networks[0].b_out.data.add_(0.25)
     further = member.going_on(OPTIONS, LIKELIHOOD)
     torch.testing.assert_close(further.networks[0].b_out, member.best.networks[0].b_out)
@@ -452,25 +463,59 @@ def test_likelihood_goes_on_from_the_best_states_of_denoising(table, generator):
 
 
 def test_without_held_out_rows_there_is_no_training_for_likelihood(table):
-    options = replace(OPTIONS, validation_fraction=0, max_iter_likelihood=20)
-    _, record = fit_networks(
-        [make_networks(table)],
-        make_rows(table),
-        options,
-        torch.Generator().manual_seed(1),
-    )
-    assert record.likelihood_curve == []
+    density = FactorizedDiffusionDensity(max_iter=20, early_stopping=False)
+    assert density.fit(table).likelihood_curve_ == []
+    with pytest.raises(ValueError, match="max_iter_likelihood=5 with early_stopping=F"):
+        density.set_params(max_iter_likelihood=5).fit(table)
+
+
+@pytest.mark.filterwarnings("ignore:the held-out log-likelihood")
+def test_a_loss_that_is_not_finite_keeps_what_denoising_found(table, monkeypatch):
+    options = replace(OPTIONS, max_iter_likelihood=60)
+    step = Member.step
+
+    def spoilt(self):
+        return step(self) * (torch.nan if self.objective is LIKELIHOOD else 1)
+
+    monkeypatch.setattr(Member, "step", spoilt)
+    with pytest.warns(ConvergenceWarning, match="nan at likelihood step 1.*are kept"):
+        (networks,), record = fit_networks(
+            [make_networks(table)],
+            make_rows(table),
+            options,
+            torch.Generator().manual_seed(1),
+        )
+    assert networks[0].w_out.isfinite().all()
+    assert record.best_validation_score == record.stages[1].kept[0]
+
+
+def test_an_interruption_between_stages_keeps_what_denoising_found(table, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Member, "going_on", interrupted)
+    options = replace(OPTIONS, max_iter_likelihood=60)
+    with pytest.warns(UserWarning, match="interrupted at step 50"):
+        (networks,), record = fit_networks(
+            [make_networks(table)],
+            make_rows(table),
+            options,
+            torch.Generator().manual_seed(1),
+        )
+    assert (networks[0].w_out != 0).any()
+    assert len(record.stages) == 1
 
 
 def test_each_stage_that_was_too_short_is_named():
-    record = Record(4, [0.5] * 4, [], [-9, -9, -8, -7, -6.5])
-    record.begin_likelihood(3)
-    record.likelihood_curve += [1.0] * 3
-    record.kept_scores += [-6, -6, -6, -5.9, -5]
-    found = record.complaints(n_columns=2)
-    assert ["max_iter=4" in found[0], "max_iter_likelihood=3" in found[1]] == [True, True]
-    record.likelihood_curve.pop()
-    assert len(record.complaints(n_columns=2)) == 1
+    kept = [-9, -9, -8, -7, -6.5]
+    stages = [
+        Stage("step", name, n, [0.5] * 4, [], [-6.5], kept)
+        for name, n in (("max_iter", 4), ("max_iter_likelihood", 4))
+    ]
+    found = Record(stages).complaints(n_columns=2)
+    assert ["max_iter=4" in found[0], "max_iter_likelihood=4" in found[1]] == [True, True]
+    stages[1].losses.pop()
+    assert len(Record(stages).complaints(n_columns=2)) == 1
 
 
 def test_members_in_threads_are_those_of_one_thread(table, with_threads):
@@ -490,20 +535,37 @@ def test_members_in_threads_are_those_of_one_thread(table, with_threads):
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
 
 
-def test_parts_whose_scores_differ_between_grids_are_not_resolved(table, monkeypatch):
-    """Catches an error of the solver that counts as a gain, and errors of single rows."""
-    scores = {
-        12: [[1.0, 5.0, 1.0], [2.0, 0.0, 1.0]],
-        16: [[1.0005, 4.0, 1.005], [2.0, 1.0, 1.005]],
-    }
-
-    def given(networks, rows, path):
+def given_scores(monkeypatch, scores):
+    def row_scores(networks, rows, path):
         return [torch.tensor(scores[path.n_steps])]
 
-    monkeypatch.setattr(best_states, "row_scores", given)
-    ((score, resolved),) = best_states.judge(make_networks(table), None, (12, 16))
-    assert torch.equal(score, torch.tensor(scores[16]))
+    monkeypatch.setattr(best_states, "row_scores", row_scores)
+
+
+def test_parts_whose_scores_differ_between_grids_are_not_resolved(table, monkeypatch):
+    """Catches an error of the solver that counts as a gain, and errors of single rows."""
+    last = [[1.0005, 4.0, 1.005], [2.0, 1.0, 1.005]]
+    given_scores(monkeypatch, {12: [[1.0, 5.0, 1.0], [2.0, 0.0, 1.0]], 16: last})
+    networks, rows = make_networks(table), make_rows(table[:2])
+    ((score, resolved),) = best_states.judge(networks, rows, (12, 16))
+    assert torch.equal(score, torch.tensor(last))
     assert resolved.tolist() == [True, True, False]
+    rows.weight[:] = torch.tensor([1.5, 0.5])
+    ((_, resolved),) = best_states.judge(networks, rows, (12, 16))
+    assert resolved.tolist() == [True, False, False]
+
+
+def test_parts_of_more_columns_may_differ_more(monkeypatch):
+    """One network of a single column and one that three columns share."""
+    Z = standard_normal(100, 4)
+    graph = nx.DiGraph([(0, 1), (1, 2), (2, 3)])
+    factorization = factorize(graph, 4, share_weights=True)
+    generator = torch.Generator().manual_seed(0)
+    size = {"t_min": 0.03, "hidden_size": 8, "n_layers": 1}
+    networks = initial_networks(factorization, Z, np.ones(100), generator, **size)
+    given_scores(monkeypatch, {12: [[0.0, 0.0]], 16: [[0.002, 0.002]]})
+    ((_, resolved),) = best_states.judge(networks, make_rows(Z[:1]), (12, 16))
+    assert sorted(resolved.tolist()) == [False, True]
 
 
 def test_weights_that_the_solver_does_not_resolve_are_not_kept(table, monkeypatch):
