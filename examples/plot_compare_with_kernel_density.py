@@ -85,7 +85,7 @@ mixture = tuned(
     GaussianMixture(reg_covar=1e-4, n_init=3, random_state=0),
     {"n_components": range(1, 9), "covariance_type": ["full", "diag"]},
 )
-print("training without a graph, then with one: a minute or two each", flush=True)
+print("training without a graph, then with one: one to three minutes each", flush=True)
 no_graph = FactorizedDiffusionDensity(random_state=0).fit(train)
 with_graph = FactorizedDiffusionDensity(graph, random_state=0).fit(train)
 print(with_graph.factorization_)

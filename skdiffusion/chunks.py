@@ -47,6 +47,7 @@ def by_chunks(
         tensors = [_padded(x, -n_rows % size) for x in tensors]
     chunks = list(zip(*(x.split(size) for x in tensors), strict=True))
 
+    # gradients are switched off thread by thread
     @torch.no_grad()
     def evaluate(chunk: tuple[Tensor, ...]) -> Tensor:
         return function(*chunk)

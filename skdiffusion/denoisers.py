@@ -61,7 +61,7 @@ class Denoiser(nn.Module):
     def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
         """Velocity at the noisy own columns, shape (n, n_own).
 
-        The time is 0-d or, in training, of shape (n,). The velocity may be of lower
+        The time is 0-d or, in denoising, of shape (n,). The velocity may be of lower
         precision than `r_t`.
         """
         raise NotImplementedError

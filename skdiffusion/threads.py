@@ -13,8 +13,7 @@ import torch
 class Threads:
     """A context in which `map` takes as many items at once as torch has threads.
 
-    Each thread works on its items with its share of torch's threads; results do not
-    depend on how many items are taken at once.
+    Each thread works on its items with its share of torch's threads.
 
     Parameters
     ----------
@@ -31,9 +30,11 @@ class Threads:
 
     def __enter__(self) -> "Threads":
         if self.n > 1:
-            share = (self.n_available // self.n,)
             self.pool = ThreadPoolExecutor(
-                self.n, "skdiffusion", torch.set_num_threads, share
+                self.n,
+                thread_name_prefix="skdiffusion",
+                initializer=torch.set_num_threads,
+                initargs=(self.n_available // self.n,),
             )
         return self
 
@@ -45,4 +46,6 @@ class Threads:
 
     def map(self, function: Callable, items: Sequence) -> list:
         """Results of a function at every item, in order."""
-        return list((self.pool.map if self.pool else map)(function, items))
+        if self.pool is None:
+            return [function(item) for item in items]
+        return list(self.pool.map(function, items))

@@ -52,3 +52,13 @@ def test_scores_and_samples_do_not_depend_on_threads(chain, with_threads):
                 found.append((scores, density.sample(200, random_state=0)))
     np.testing.assert_allclose(*(scores for scores, _ in found), rtol=1e-6)
     np.testing.assert_allclose(*(sample for _, sample in found), rtol=1e-6)
+
+
+def test_a_row_alone_scores_as_among_others(chain, with_threads):
+    """One chunk is worked on by all threads, one of many chunks by its share."""
+    density = FactorizedDiffusionDensity(chain.graph, max_iter=20, random_state=0)
+    density.fit(chain.data)
+    with with_threads(2):
+        together = density.score_samples(np.tile(chain.data, (5, 1)))
+        alone = [density.score_samples(chain.data[i : i + 1])[0] for i in range(5)]
+    np.testing.assert_array_equal(together[:5], alone)
