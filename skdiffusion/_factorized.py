@@ -136,7 +136,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         If positive, a bar with the held-out score is printed at every check.
     random_state : int, RandomState instance or None, default=None
         Source of randomness of `fit`. An integer makes fits repeatable to the bit on
-        one machine with one number of threads.
+        one machine, with any number of threads.
 
     Attributes
     ----------

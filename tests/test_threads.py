@@ -54,11 +54,14 @@ def test_scores_and_samples_do_not_depend_on_threads(chain, with_threads):
     np.testing.assert_allclose(*(sample for _, sample in found), rtol=1e-6)
 
 
-def test_a_row_alone_scores_as_among_others(chain, with_threads):
-    """One chunk is worked on by all threads, one of many chunks by its share."""
+def test_rounding_does_not_depend_on_threads_or_other_rows(chain, with_threads):
+    """Catches a chunk that several threads work on, which would add up otherwise."""
     density = FactorizedDiffusionDensity(chain.graph, max_iter=20, random_state=0)
     density.fit(chain.data)
-    with with_threads(2):
-        together = density.score_samples(np.tile(chain.data, (5, 1)))
-        alone = [density.score_samples(chain.data[i : i + 1])[0] for i in range(5)]
-    np.testing.assert_array_equal(together[:5], alone)
+    found = []
+    for n_threads in (1, 2):
+        with with_threads(n_threads):
+            found.append(density.score_samples(chain.data)[:3])
+            found.append(np.r_[[*map(density.score_samples, chain.data[:3, None])]][:, 0])
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])

@@ -532,7 +532,7 @@ def test_members_in_threads_are_those_of_one_thread(table, with_threads):
             assert torch.get_num_threads() == n_threads
         found.append([network.w_out for networks in ensemble for network in networks])
     assert not torch.equal(*found[0])
-    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 def given_scores(monkeypatch, scores):

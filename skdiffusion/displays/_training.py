@@ -70,8 +70,8 @@ class TrainingDisplay:
             )
         if not len(estimator.loss_curve_):
             raise ValueError(
-                "nothing was trained: fewer than 50 rows leave none to hold out, so there is "
-                "no curve to show. Use more rows, or early_stopping=False."
+                "nothing was trained: fewer than 50 rows leave none to hold out, so no "
+                "curve to show. Use more rows, or early_stopping=False."
             )
         return cls(
             np.asarray(estimator.loss_curve_),
