@@ -80,7 +80,7 @@ class BestStates:
         Least gain that counts, in nats per row.
     grids : tuple of int
         Steps of the solver. Weights whose flow it does not resolve are not taken over,
-        whatever they score.
+        whatever they score; those at the start stand until better ones come.
     """
 
     def __init__(self, networks, held_out: Rows, tol: float, grids: tuple[int, ...]):

@@ -125,6 +125,8 @@ class Member:
             self.optimizer, lambda step: learning_rate_factor(step, options.max_iter)
         )
 
+    # in a thread of its own the gradient mode of the caller would not count either
+    @torch.enable_grad()
     def step(self) -> Tensor:
         """One step of the optimiser on a new batch; return the losses of the columns."""
         self.optimizer.zero_grad()

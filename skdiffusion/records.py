@@ -191,7 +191,8 @@ class Record:
             return "too few rows to hold out: untrained"
         if self.best_validation_score is None:
             return f"took all {self.n_steps} steps without held-out rows"
-        ends = ", ".join(stage.end(self.stopped_by) for stage in self.stages)
+        *earlier, last = self.stages
+        ends = ", ".join([s.end("") for s in earlier] + [last.end(self.stopped_by)])
         return f"stopped at {ends}: kept weights score {self.best_validation_score:.4f}"
 
     def complaints(self, n_columns: int) -> list[str]:

@@ -6,6 +6,7 @@ import torch
 from skdiffusion.denoisers import Denoiser
 from skdiffusion.graphs import Block
 from skdiffusion.networks import ConditionalNetwork, average
+from skdiffusion.networks._carried import Affine, Silu
 from skdiffusion.networks._conditional import bucket_by_context
 from skdiffusion.networks._features import level_off
 from skdiffusion.networks._trainable import Dropout
@@ -217,3 +218,20 @@ def test_dropout_drops_its_share_and_keeps_the_mean(generator):
     assert dropped.unique().tolist() == pytest.approx([0, 1 / (1 - share)])
     assert (dropped == 0).double().mean(0).std() < 0.1
     assert Dropout(0.999, generator).mask(0, torch.ones(3, 7)).isfinite().all()
+
+
+@pytest.mark.parametrize("n_directions", [0, 1, 3])
+def test_gradient_of_silu_is_that_of_small_differences(n_directions, generator):
+    x = 2 * torch.randn(2, 1 + n_directions, 3, 4, generator=generator).double()
+    assert torch.autograd.gradcheck(Silu.apply, x.requires_grad_())
+
+
+@pytest.mark.parametrize("bias_shape", [(2, 1, 5), (2, 3, 5), (1, 1, 5)])
+@pytest.mark.parametrize("has_onto", [False, True])
+def test_gradient_of_affine_is_that_of_small_differences(bias_shape, has_onto, generator):
+    shapes = [(2, 6, 4), (2, 4, 5), bias_shape] + [(2, 6, 5)] * has_onto
+    arrays = [torch.randn(s, generator=generator).double() for s in shapes]
+    rows, w, bias, *onto = (a.requires_grad_() for a in arrays)
+    assert torch.autograd.gradcheck(
+        lambda *a: Affine.apply(*a[:3], 3, *(a[3:] or [None])), (rows, w, bias, *onto)
+    )

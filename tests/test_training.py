@@ -459,7 +459,35 @@ def test_likelihood_goes_on_from_the_best_states_of_denoising(table, generator):
     further = member.going_on(OPTIONS, LIKELIHOOD)
     torch.testing.assert_close(further.networks[0].b_out, member.best.networks[0].b_out)
     assert further.networks[0].training
-    assert LIKELIHOOD.solver_steps not in further.best.grids
+    # the grid of the scores, and a coarser one that is not that of the training
+    assert LIKELIHOOD.solver_steps < further.best.grids[0] < further.best.grids[-1]
+    assert further.best.grids[-1] == FactorizedDiffusionDensity().n_steps
+
+
+def test_training_adds_up_the_gradients_of_shared_weights(generator):
+    """Two columns share weights, and only the second has anything to learn."""
+    Z = standard_normal(200, 2)
+    factorization = factorize(nx.empty_graph(2), 2, share_weights=True)
+    size = {"t_min": 0.03, "hidden_size": 8, "n_layers": 1}
+    networks = initial_networks(factorization, Z, np.ones(200), generator, **size)
+    networks[0].active[0] = 0
+    member = Member(networks, make_rows(Z), None, OPTIONS, generator, LIKELIHOOD)
+    member.step()
+    gradient = member.networks[0].w_out.grad
+    assert torch.equal(gradient[0], gradient[1])
+    assert (gradient != 0).any()
+
+
+def test_a_fit_needs_no_gradient_mode_of_its_caller(table):
+    with torch.no_grad():
+        density = FactorizedDiffusionDensity(max_iter=20, random_state=0).fit(table)
+    assert len(density.likelihood_curve_) == 2
+
+
+def test_only_the_last_stage_was_stopped():
+    stages = [Stage("step", "max_iter", 9, [1.0] * 4, [], [], [-1.0]) for _ in range(2)]
+    summary = Record(stages, "interrupted").summary()
+    assert summary.startswith("stopped at step 4 (no improvement), step 4 (interrupted):")
 
 
 def test_without_held_out_rows_there_is_no_training_for_likelihood(table):
@@ -494,8 +522,8 @@ def test_an_interruption_between_stages_keeps_what_denoising_found(table, monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Member, "going_on", interrupted)
-    options = replace(OPTIONS, max_iter_likelihood=60)
-    with pytest.warns(UserWarning, match="interrupted at step 50"):
+    options = replace(OPTIONS, max_iter=150, max_iter_likelihood=60)
+    with pytest.warns(UserWarning, match="interrupted at step 150"):
         (networks,), record = fit_networks(
             [make_networks(table)],
             make_rows(table),

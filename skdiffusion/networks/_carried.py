@@ -45,7 +45,7 @@ class Affine(torch.autograd.Function):
     """Rows times w, plus a bias on those that are values, plus other rows if given."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor, w: Tensor, bias: Tensor, n: int, onto=None) -> Tensor:
+    def forward(ctx, rows: Tensor, w: Tensor, bias: Tensor, n: int, onto) -> Tensor:
         """Result of shape (k, (1 + c) n, K); the first n rows of `rows` are values."""
         ctx.save_for_backward(rows, w)
         ctx.n, ctx.shape = n, bias.shape
