@@ -1,7 +1,7 @@
 """Training of ensembles of score networks, first for denoising, then for likelihood."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -36,6 +36,10 @@ def most_checks(options: Options) -> int:
     return sum(math.ceil(o.options(options).max_iter / o.check_every) for o in STAGES)
 
 
+def keep_silent(record: Record) -> None:
+    """Report nothing."""
+
+
 class Trainer:
     """Trains the members of an ensemble for one objective, side by side.
 
@@ -58,12 +62,14 @@ class Trainer:
             self._keep_scores([m.best.mean_log_density() for m in members])
 
     def run(
-        self, report: Callable[[Record], bool | None] = lambda record: None
+        self, threads: Threads, report: Callable[[Record], bool | None] = keep_silent
     ) -> list[list[ScoreNetwork]]:
         """Train until no part improves or `max_iter` is reached.
 
         Parameters
         ----------
+        threads : Threads
+            In which members take their steps.
         report : callable
             Called at every check with the record so far; training ends if it returns
             True.
@@ -78,8 +84,7 @@ class Trainer:
         FloatingPointError
             If the loss is not finite.
         """
-        with Threads(len(self.members), self.members[0].rows.z.device) as threads:
-            self._take_steps(threads, report)
+        self._take_steps(threads, report)
         return [m.chosen() for m in self.members]
 
     def _take_steps(self, threads, report) -> None:
@@ -116,7 +121,7 @@ def fit_networks(
     rows: Rows,
     options: Options,
     generator: torch.Generator,
-    report: Callable[[Record], bool | None] = lambda record: None,
+    report: Callable[[Record], bool | None] = keep_silent,
 ) -> tuple[list[list[ScoreNetwork]], Record]:
     """Split off held-out rows, train, and return the networks with what happened.
 
@@ -130,33 +135,37 @@ def fit_networks(
         message = UNTRAINED.format(len(rows), MIN_ROWS_TO_SPLIT)
         warn_user(message, ConvergenceWarning)
         return [[n.eval() for n in networks] for networks in ensemble], record
-    first = DENOISING.options(options)
-    members = [
-        Member(networks, *part, first, _offspring(generator), DENOISING)
-        for networks, part in _parts(ensemble, rows, options, generator)
-    ]
-    members = _through_stages(members, options, record, report)
+    with Threads(len(ensemble), rows.z.device) as threads:
+        members = _first_members(ensemble, rows, options, generator, threads)
+        members = _through_stages(members, options, record, threads, report)
     for complaint in record.complaints(n_columns=rows.z.shape[1]):
         warn_user(complaint, ConvergenceWarning)
     return [m.chosen() for m in members], record
 
 
-def _parts(ensemble, rows: Rows, options: Options, generator) -> Iterator[tuple]:
-    """Networks of each member with the rows it is trained on and those it holds out."""
+def _first_members(ensemble, rows, options, generator, threads) -> list[Member]:
+    """Members that denoise, each with rows of its own to hold out."""
     parts = [(rows, None)] * len(ensemble)
     if options.validation_fraction:
         parts = split(rows, options.validation_fraction, generator, len(ensemble))
-    return zip(ensemble, parts, strict=True)
+    generators = [_offspring(generator) for _ in ensemble]
+    first = DENOISING.options(options)
+
+    def member(given) -> Member:
+        networks, part, own = given
+        return Member(networks, *part, first, own, DENOISING)
+
+    return threads.map(member, list(zip(ensemble, parts, generators, strict=True)))
 
 
-def _through_stages(members, options: Options, record: Record, report) -> list[Member]:
+def _through_stages(members, options, record: Record, threads, report) -> list[Member]:
     """Members after all stages, or as far as they came."""
     try:
-        Trainer(members, DENOISING.options(options), record).run(report)
+        Trainer(members, DENOISING.options(options), record).run(threads, report)
         later = LIKELIHOOD.options(options)
         if later.max_iter and not record.stopped_by:
-            members = [m.going_on(later, LIKELIHOOD) for m in members]
-            Trainer(members, later, record).run(report)
+            members = threads.map(lambda m: m.going_on(later, LIKELIHOOD), members)
+            Trainer(members, later, record).run(threads, report)
     except KeyboardInterrupt:
         record.stopped_by = "interrupted"
         warn_user(INTERRUPTED.format(record.n_steps), InterruptedFit)

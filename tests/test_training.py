@@ -24,8 +24,10 @@ from skdiffusion.objectives import (
     velocity_loss,
 )
 from skdiffusion.records import Options, Record, Rows, Stage
+from skdiffusion.threads import Threads
 from skdiffusion.training import Trainer, fit_networks
 
+ALONE = Threads(1, torch.device("cpu"))  # not entered: one by one
 OPTIONS = Options(
     learning_rate_init=5e-3,
     weight_decay=0.0,
@@ -204,7 +206,7 @@ def test_without_held_out_rows_the_average_is_the_result(table, generator):
     member = Member(
         make_networks(table), make_rows(table), None, options, generator, DENOISING
     )
-    ((result,),) = Trainer([member], options, Record()).run()
+    ((result,),) = Trainer([member], options, Record()).run(ALONE)
     assert torch.equal(result.w_out, member.average.module[0].w_out)
     assert not torch.equal(result.w_out, member.networks[0].w_out)
 
@@ -295,7 +297,7 @@ def test_members_train_without_influencing_each_other(table):
             )
         ]
         members[1].networks[0].w_out.data.mul_(0).add_(rate)
-        ((first,), _) = Trainer(members, OPTIONS, Record()).run()
+        ((first,), _) = Trainer(members, OPTIONS, Record()).run(ALONE)
         results.append(first)
     assert torch.equal(results[0].w_out, results[1].w_out)
 
@@ -388,7 +390,7 @@ def test_loss_that_is_not_finite_stops_training(table, generator):
     member = Member(make_networks(table), rows, None, OPTIONS, generator, DENOISING)
     trainer = Trainer([member], OPTIONS, Record())
     with pytest.raises(FloatingPointError, match=r"step \d+.*learning_rate_init"):
-        trainer.run()
+        trainer.run(ALONE)
 
 
 def test_likelihood_loss_of_normal_rows_is_their_entropy(generator):
@@ -454,7 +456,7 @@ def test_likelihood_goes_on_from_the_best_states_of_denoising(table, generator):
     """Catches a second stage that starts from the average or from the start."""
     rows = make_rows(table)
     member = Member(make_networks(table), rows, rows, OPTIONS, generator, DENOISING)
-    Trainer([member], OPTIONS, Record()).run()
+    Trainer([member], OPTIONS, Record()).run(ALONE)
     member.best.networks[0].b_out.data.add_(0.25)
     further = member.going_on(OPTIONS, LIKELIHOOD)
     torch.testing.assert_close(further.networks[0].b_out, member.best.networks[0].b_out)
@@ -561,6 +563,20 @@ def test_members_in_threads_are_those_of_one_thread(table, with_threads):
         found.append([network.w_out for networks in ensemble for network in networks])
     assert not torch.equal(*found[0])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_all_work_of_a_fit_has_one_thread_of_torch(table, with_threads, monkeypatch):
+    """Catches scores before a stage that stall where threads wait for each other."""
+    seen, row_scores = [], best_states.row_scores
+
+    def watched(*args):
+        seen.append(torch.get_num_threads())
+        return row_scores(*args)
+
+    monkeypatch.setattr(best_states, "row_scores", watched)
+    with with_threads(2):
+        FactorizedDiffusionDensity(max_iter=20, random_state=0).fit(table)
+    assert set(seen) == {1}
 
 
 def given_scores(monkeypatch, scores):
