@@ -27,8 +27,8 @@ from sklearn.neighbors import KernelDensity
 
 from skdiffusion import FactorizedDiffusionDensity
 from skdiffusion.datasets import make_nonlinear_chain
+from skdiffusion.solvers import THREE_EIGHTHS
 
-STAGES = 4  # evaluations a step of the solver
 # rows at once with 8 columns: in scoring, and in sampling, where a chain is walked
 # column by column
 SCORED_AT_ONCE, DRAWN_AT_ONCE = 240, 2000
@@ -79,7 +79,7 @@ def shares_of_products(rows):
         took = step_seconds(table.data, table.graph, batch)
         alone = product_seconds(model, 8, batch, 3)
         rows.append((f"training step, batch {batch}", took, alone))
-    evaluations = N_SCORED * model.n_steps * STAGES
+    evaluations = N_SCORED * model.n_steps * THREE_EIGHTHS.n_stages
     took = best_seconds(model.score_samples, new)
     alone = product_seconds(model, 8, SCORED_AT_ONCE, 2) / SCORED_AT_ONCE
     rows.append((f"score {N_SCORED} rows", took, evaluations * alone))

@@ -94,7 +94,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         Steps of the solver in `score_samples` and `sample`; may be changed after fit. See
         :func:`skdiffusion.metrics.integration_error`.
     learning_rate_init : float, default=0.005
-        Peak rate of AdamW; for likelihood a fifth. It falls to 0 in the last 40 % steps.
+        Peak rate of AdamW; for likelihood a fifth. It falls to 0 over the last 40 %.
     weight_decay : float or None, default=None
         Weight decay of AdamW. None is likewise 160 / n and at most 0.1 for conditional
         networks, 320 / n and at most 0.5 for joint ones.

@@ -27,6 +27,13 @@ def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks([FactorizedDiffusionDensity()])
+def test_scikit_learn_contract_of_the_defaults(estimator, check):
+    check(estimator)
+
+
 def test_grid_search_over_graphs_and_parameters(chain):
     grid = {"graph": [None, nx.path_graph(3), nx.DiGraph([(0, 1), (1, 2)])]}
     grid["noise_floor"] = [0.03, 0.1]

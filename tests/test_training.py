@@ -53,6 +53,12 @@ def make_rows(Z):
     return Rows(z, torch.ones(len(z)), torch.zeros(len(z)))
 
 
+def fit_table(Z, options):
+    """Networks of one member, fitted to rows, and what happened."""
+    generator = torch.Generator().manual_seed(1)
+    return fit_networks([make_networks(Z)], make_rows(Z), options, generator)
+
+
 @pytest.fixture
 def table():
     Z = np.random.RandomState(0).standard_normal((200, 3))
@@ -87,9 +93,7 @@ def test_columns_train_without_influencing_each_other(table):
     changed[:, 2] = np.tanh(changed[:, 2]) ** 3
     options, results = replace(OPTIONS, max_iter=150), []
     for Z in (table, changed):
-        (networks,), _ = fit_networks(
-            [make_networks(Z)], make_rows(Z), options, torch.Generator().manual_seed(1)
-        )
+        (networks,), _ = fit_table(Z, options)
         results.append(networks[0])
     first, second = (list(network.parameters()) for network in results)
     for a, b in zip(first, second, strict=True):
@@ -99,12 +103,7 @@ def test_columns_train_without_influencing_each_other(table):
 
 def test_training_lowers_the_loss_and_raises_the_held_out_score(table):
     options = replace(OPTIONS, max_iter=300, batch_size=512)
-    _, record = fit_networks(
-        [make_networks(table)],
-        make_rows(table),
-        options,
-        torch.Generator().manual_seed(1),
-    )
+    _, record = fit_table(table, options)
     (stage,) = record.stages
     assert np.mean(stage.losses[-50:]) < np.mean(stage.losses[:20]) - 0.02
     assert max(stage.scores) > stage.scores[0] + 0.1
@@ -142,12 +141,7 @@ def test_chance_gain_is_not_an_improvement(generator):
 
 def test_without_held_out_rows_every_step_is_taken(table):
     options = replace(OPTIONS, validation_fraction=0)
-    _, record = fit_networks(
-        [make_networks(table)],
-        make_rows(table),
-        options,
-        torch.Generator().manual_seed(1),
-    )
+    _, record = fit_table(table, options)
     assert len(record.stages[0].losses) == 50
     assert record.joined("scores") == []
 
@@ -155,9 +149,7 @@ def test_without_held_out_rows_every_step_is_taken(table):
 def test_few_rows_keep_the_linear_gaussian_network(table):
     """Catches training that nothing watches over."""
     few = table[:49]
-    (networks,), record = fit_networks(
-        [make_networks(few)], make_rows(few), OPTIONS, torch.Generator().manual_seed(1)
-    )
+    (networks,), record = fit_table(few, OPTIONS)
     assert (networks[0].w_out == 0).all()
     assert record.stages == []
 
@@ -438,12 +430,7 @@ def test_gradient_of_the_likelihood_is_that_of_small_differences(table):
 
 def test_training_for_likelihood_raises_the_held_out_score(table):
     options = replace(OPTIONS, max_iter=100, max_iter_likelihood=60, batch_size=200)
-    ((network,),), record = fit_networks(
-        [make_networks(table)],
-        make_rows(table),
-        options,
-        torch.Generator().manual_seed(1),
-    )
+    ((network,),), record = fit_table(table, options)
     denoising, likelihood = record.stages
     assert (len(denoising.losses), len(likelihood.losses)) == (100, 60)
     assert denoising.steps == [0, 50, 100]
@@ -509,12 +496,7 @@ def test_a_loss_that_is_not_finite_keeps_what_denoising_found(table, monkeypatch
 
     monkeypatch.setattr(Member, "step", spoilt)
     with pytest.warns(ConvergenceWarning, match="nan at likelihood step 1.*are kept"):
-        (networks,), record = fit_networks(
-            [make_networks(table)],
-            make_rows(table),
-            options,
-            torch.Generator().manual_seed(1),
-        )
+        (networks,), record = fit_table(table, options)
     assert networks[0].w_out.isfinite().all()
     assert record.best_validation_score == record.stages[1].kept[0]
 
@@ -526,12 +508,7 @@ def test_an_interruption_between_stages_keeps_what_denoising_found(table, monkey
     monkeypatch.setattr(Member, "going_on", interrupted)
     options = replace(OPTIONS, max_iter=150, max_iter_likelihood=60)
     with pytest.warns(UserWarning, match="interrupted at step 150"):
-        (networks,), record = fit_networks(
-            [make_networks(table)],
-            make_rows(table),
-            options,
-            torch.Generator().manual_seed(1),
-        )
+        (networks,), record = fit_table(table, options)
     assert (networks[0].w_out != 0).any()
     assert len(record.stages) == 1
 
