@@ -6,21 +6,25 @@ import torch
 
 from ._base import BaseDiffusionDensity
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from ._selection import Choice, choose_graph, refuse_attribute
+from ._parameters import DTYPES, check_parameters
+from ._selection import Choice, choose_graph
 from ._torch import TRAINING_DTYPE, make_generator, resolve_device, to_tensor
-from ._validation import check_boolean, check_choice, check_integer, check_real
+from ._validation import check_choice
 from .continuation import check_continuation
-from .defaults import FOLLOW_ROWS, refuse_unjudged, suited
+from .defaults import FOLLOW_ROWS, suited
 from .graphs import factorize
 from .margins import InverseSinh
-from .networks import average, from_state, initial_ensemble
+from .networks import (
+    average,
+    from_state,
+    initial_ensemble,
+    mixture_shares,
+    network_from_state,
+)
 from .process import noise_floor, stopping_time
 from .records import Options, Record, Rows
 from .training import fit_networks, most_checks
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
-COUNTS = ("hidden_size", "n_layers", "n_rounds", "n_iter_no_change")
-DIFFUSIONS = ("auto", "conditional", "joint")
 LEARNED_BEFORE = "kept from the previous fit"
 
 
@@ -107,6 +111,10 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     max_iter_likelihood : int or None, default=None
         Largest number of steps that then raise the log-likelihood itself. None is a tenth
         of `max_iter`; 0 with joint blocks or without early stopping.
+    max_components : int, default=16
+        Largest number of components of Gaussian mixtures that are averaged with the
+        trained networks, column by column as far as held-out rows gain from it. 0 is
+        networks alone, as are joint blocks, shared weights and no held-out rows.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
@@ -157,7 +165,9 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     validation_steps_ : list of int
         Number of steps taken at each of these checks; the first is 0, before training.
     best_validation_score_ : float or None
-        Held-out mean log-density of the weights that were kept.
+        Held-out mean log-density of the model that was kept.
+    mixture_shares_ : ndarray of shape (`n_features_in_`,)
+        Share of the Gaussian mixture in the velocity of each column, from 0 to 1.
     n_iter_ : int
         Number of denoising steps taken in the last fit; 0 for fewer than 50 rows.
     noise_floor_ : float
@@ -237,6 +247,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         batch_size=None,
         max_iter=None,
         max_iter_likelihood=None,
+        max_components=16,
         early_stopping=True,
         validation_fraction=0.2,
         n_iter_no_change=16,
@@ -263,6 +274,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.max_iter_likelihood = max_iter_likelihood
+        self.max_components = max_components
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -274,31 +286,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         self.random_state = random_state
 
     def _check_parameters(self) -> None:
-        if isinstance(self.graph, str):
-            check_choice("graph", self.graph, ("auto",), "or a networkx graph or None")
-            refuse_attribute(self.share_weights)
-        check_choice("diffusion", self.diffusion, DIFFUSIONS)
-        if not isinstance(self.share_weights, str):
-            check_boolean("share_weights", self.share_weights, "or an attribute's name")
-        for name in (*COUNTS, *FOLLOW_ROWS):
-            low = 0 if name == "max_iter_likelihood" else 1
-            if name in COUNTS or getattr(self, name) is not None:
-                check_integer(name, getattr(self, name), low=low)
-        if not isinstance(self.verbose, bool):
-            check_integer("verbose", self.verbose, low=0)
-        if self.dropout is not None:
-            check_real("dropout", self.dropout, low=0, high=1, open_high=True)
-        check_real("noise_floor", self.noise_floor, low=0, high=1, open_low=True)
-        check_real("learning_rate_init", self.learning_rate_init, low=0, open_low=True)
-        if self.weight_decay is not None:
-            check_real("weight_decay", self.weight_decay, low=0)
-        check_real("tol", self.tol, low=0)
-        inside = {"high": 1, "open_low": True, "open_high": True}
-        check_real("validation_fraction", self.validation_fraction, low=0, **inside)
-        check_choice("dtype", self.dtype, DTYPES)
-        check_boolean("early_stopping", self.early_stopping)
-        refuse_unjudged(self.max_iter_likelihood, self.early_stopping)
-        check_boolean("warm_start", self.warm_start)
+        check_parameters(self)
 
     def _choose_graph(self, X, weight, column_names) -> Choice:
         if not isinstance(self.graph, str):
@@ -353,7 +341,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
 
     def _initial_ensemble(self, *table) -> list[list]:
         if self._continues():
-            return self._build_ensemble()
+            return self._build_ensemble(network_from_state)
         return initial_ensemble(
             *table,
             t_min=stopping_time(self.noise_floor),
@@ -383,6 +371,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         states = [[network.to_state() for network in member] for member in ensemble]
         return {
             "model_": {"ensemble": states},
+            "mixture_shares_": mixture_shares(ensemble),
             "noise_floor_": noise_floor(ensemble[0][0].t_min),
             "factorization_": factorization.with_engines(engines),
             **record.attributes(),
@@ -390,10 +379,10 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
 
     def _evaluation_dtype(self) -> torch.dtype:
         check_choice("dtype", self.dtype, DTYPES)
-        return DTYPES[self.dtype]
+        return getattr(torch, self.dtype)
 
-    def _build_ensemble(self) -> list[list]:
-        return [[from_state(s) for s in member] for member in self.model_["ensemble"]]
+    def _build_ensemble(self, build=from_state) -> list[list]:
+        return [[build(state) for state in member] for member in self.model_["ensemble"]]
 
     def _build_denoisers(self) -> list:
         """Averages over the members of their networks of the same columns."""

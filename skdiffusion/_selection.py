@@ -131,7 +131,8 @@ def _short(estimator, n_rows: int):
     """The estimator with the parameters of short fits."""
     full = estimator.max_iter or default_max_iter(n_rows, estimator.diffusion == "joint")
     max_iter = min(full, max(LEAST_STEPS, round(SHORT * full)))
-    short = {"max_iter": max_iter, "max_iter_likelihood": 0, "n_networks": 1}
+    short = {"max_iter": max_iter, "n_networks": 1}
+    short |= {"max_iter_likelihood": 0, "max_components": 0}
     made = clone(estimator).set_params(warm_start=False, verbose=0, **short)
     # callbacks follow the fit that counts
     vars(made).pop("_skl_callbacks", None)

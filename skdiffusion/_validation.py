@@ -7,15 +7,19 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length
 
 
-def check_integer(name: str, value, *, low: int, high: int | None = None) -> None:
+def check_integer(
+    name: str, value, *, low: int, high: int | None = None, alternative: str = ""
+) -> None:
     """Raise unless `value` is an integer of at least `low` and at most `high`."""
+    other = f" {alternative}" if alternative else ""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        kind = type(value).__name__
         raise TypeError(
-            f"{name} must be an integer, got {value!r} of type {type(value).__name__}."
+            f"{name} must be an integer{other}, got {value!r} of type {kind}."
         )
     if value < low or (high is not None and value > high):
         limits = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name} must be {limits}, got {value!r}.")
+        raise ValueError(f"{name} must be {limits}{other}, got {value!r}.")
 
 
 def check_real(

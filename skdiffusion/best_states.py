@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .flow import Path, log_density
+from .denoisers import Denoiser
+from .flow import Path, log_density_of_own
 from .networks import ScoreNetwork
 from .records import Rows
 
@@ -23,12 +24,26 @@ CHUNK_ROWS = 256
 RESOLVED = 1e-3
 
 
-def row_scores(networks, rows: Rows, path: Path) -> list[Tensor]:
-    """Log-density of every row and part, one matrix for each network."""
+def row_terms(denoiser: Denoiser, rows: Rows, path: Path) -> Tensor:
+    """Log-density of every row and own column, (n_samples, n_own)."""
+    chunks = rows.z.split(CHUNK_ROWS)
     with torch.no_grad():
-        chunks = [log_density(networks, z, path) for z in rows.z.split(CHUNK_ROWS)]
-    terms = torch.cat(chunks)
-    return [n.part_scores(terms[:, list(n.columns)]) for n in networks]
+        return torch.cat([log_density_of_own(denoiser, z, path) for z in chunks])
+
+
+def is_resolved(first: Tensor, last: Tensor, weight: Tensor, allowed: Tensor) -> Tensor:
+    """Which parts have mean scores that differ little between two grids.
+
+    Parameters
+    ----------
+    first, last : Tensor of shape (n_samples, n_parts)
+        Log-densities of held-out rows.
+    weight : Tensor of shape (n_samples,)
+        Weights that average to one.
+    allowed : Tensor of shape (n_parts,)
+        Largest difference that counts as little.
+    """
+    return (weight.unsqueeze(1) * (first - last)).mean(0).abs() <= allowed
 
 
 def judge(networks, rows: Rows, grids: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
@@ -39,11 +54,12 @@ def judge(networks, rows: Rows, grids: Sequence[int]) -> list[tuple[Tensor, Tens
     the first and the last of these grids differ little.
     """
     t_min, judged = networks[0].t_min, []
-    by_grid = [row_scores(networks, rows, Path(t_min, n_steps)) for n_steps in grids]
-    for network, first, last in zip(networks, by_grid[0], by_grid[-1], strict=True):
-        difference = (rows.weight.unsqueeze(1) * (first - last)).mean(0).abs()
+    for network in networks:
+        by_grid = [row_terms(network, rows, Path(t_min, n)) for n in grids]
+        first, last = (network.part_scores(by_grid[i]) for i in (0, -1))
         n_columns = network.part_scores(last.new_ones(1, len(network.columns)))[0]
-        judged.append((last, difference <= RESOLVED * n_columns))
+        resolved = is_resolved(first, last, rows.weight, RESOLVED * n_columns)
+        judged.append((last, resolved))
     return judged
 
 

@@ -50,7 +50,7 @@ class Standardization:
         squares neither overflow nor underflow.
         """
         mean, scale, constant = np.empty((3, X.shape[1]))
-        for columns in _alike(X.shape[1], labels).values():
+        for columns in alike(X.shape[1], labels).values():
             mean[columns], scale[columns], constant[columns] = _moments(
                 X[:, columns], sample_weight
             )
@@ -138,7 +138,7 @@ class InverseSinh(Standardization):
     def _possible_bends(self, X, sample_weight, labels) -> list:
         """Columns, locations and widths of bends that help columns on their own."""
         bends = []
-        for columns in _alike(X.shape[1], labels).values():
+        for columns in alike(X.shape[1], labels).values():
             columns = [j for j in columns if not self.constant[j]]
             z = self.forward(X)[:, columns].ravel()
             bend = columns and _best_bend(z, np.repeat(sample_weight, len(columns)))
@@ -228,7 +228,7 @@ def _quantiles(z: np.ndarray, share: np.ndarray, levels) -> np.ndarray:
     return z[order][np.minimum(i, len(z) - 1)]
 
 
-def _alike(n_columns: int, labels=None) -> dict[object, list[int]]:
+def alike(n_columns: int, labels=None) -> dict[object, list[int]]:
     """Columns of each label; without labels each column is on its own."""
     alike: dict = {}
     for j in range(n_columns):

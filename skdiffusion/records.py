@@ -61,6 +61,7 @@ class Options:
     validation_fraction: float
     n_iter_no_change: int
     tol: float
+    max_components: int
 
 
 @dataclass
@@ -135,10 +136,13 @@ class Record:
         Denoising first, then perhaps likelihood.
     stopped_by : str
         What ended training before it was done; empty if it ended by itself.
+    gain_of_mixtures : float
+        Held-out gain, in nats per row, of averages with mixtures over what was trained.
     """
 
     stages: list[Stage] = field(default_factory=list)
     stopped_by: str = ""
+    gain_of_mixtures: float = 0.0
 
     def begin(self, name: str, parameter: str, planned: int) -> Stage:
         """Begin a stage."""
@@ -152,9 +156,9 @@ class Record:
 
     @property
     def best_validation_score(self) -> float | None:
-        """Held-out mean log-density of the weights that are kept; None without any."""
+        """Held-out mean log-density of what is kept; None without held-out rows."""
         kept = self.joined("kept")
-        return kept[-1] if kept else None
+        return kept[-1] + self.gain_of_mixtures if kept else None
 
     def joined(self, name: str) -> list:
         """Lists of all stages, one after the other."""
@@ -193,7 +197,10 @@ class Record:
             return f"took all {self.n_steps} steps without held-out rows"
         *earlier, last = self.stages
         ends = ", ".join([s.end("") for s in earlier] + [last.end(self.stopped_by)])
-        return f"stopped at {ends}: kept weights score {self.best_validation_score:.4f}"
+        score = f"kept the best of every column, held-out {last.kept[-1]:.4f}"
+        if self.gain_of_mixtures:
+            score += f"; averaged with mixtures {self.best_validation_score:.4f}"
+        return f"stopped at {ends}: {score}"
 
     def complaints(self, n_columns: int) -> list[str]:
         """What was wrong with the training and what to do."""

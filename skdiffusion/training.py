@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._warnings import InterruptedFit, warn_user
 from .batches import split
+from .blending import blended
 from .members import Member
 from .networks import ScoreNetwork
 from .objectives import DENOISING, LIKELIHOOD, STAGES
@@ -15,6 +16,7 @@ from .records import Options, Record, Rows
 from .threads import Threads
 
 MIN_ROWS_TO_SPLIT = 50
+INTERRUPT = "interrupted"
 UNTRAINED = (
     "nothing was trained: of {} rows, fewer than {}, none can be held out to tell "
     "progress from chance. The density is the linear Gaussian network of the graph (of "
@@ -138,9 +140,13 @@ def fit_networks(
     with Threads(len(ensemble), rows.z.device) as threads:
         members = _first_members(ensemble, rows, options, generator, threads)
         members = _through_stages(members, options, record, threads, report)
+        fitted = [m.chosen() for m in members]
+        # who interrupts does not want to wait
+        if options.max_components and members[0].best and record.stopped_by != INTERRUPT:
+            fitted, record.gain_of_mixtures = blended(members, options, threads)
     for complaint in record.complaints(n_columns=rows.z.shape[1]):
         warn_user(complaint, ConvergenceWarning)
-    return [m.chosen() for m in members], record
+    return fitted, record
 
 
 def _first_members(ensemble, rows, options, generator, threads) -> list[Member]:
@@ -167,7 +173,7 @@ def _through_stages(members, options, record: Record, threads, report) -> list[M
             members = threads.map(lambda m: m.going_on(later, LIKELIHOOD), members)
             Trainer(members, later, record).run(threads, report)
     except KeyboardInterrupt:
-        record.stopped_by = "interrupted"
+        record.stopped_by = INTERRUPT
         warn_user(INTERRUPTED.format(record.n_steps), InterruptedFit)
     except FloatingPointError as error:
         if members[0].objective is DENOISING:

@@ -225,7 +225,7 @@ def test_training_shows_what_was_recorded(fitted):
     assert set(scores.lines[1].get_xdata()) == {300}
     assert "training for likelihood begins" in legend_of(scores)
     assert set(scores.lines[2].get_ydata()) == {fitted.best_validation_score_}
-    assert f"kept weights: {fitted.best_validation_score_:.3f}" in legend_of(scores)
+    assert f"kept model: {fitted.best_validation_score_:.3f}" in legend_of(scores)
 
 
 def test_smooth_loss_is_a_mean_at_the_middle_of_its_steps(fitted):

@@ -471,7 +471,7 @@ def test_frame_in_frame_out(chain):
         ({"hidden_size": 0}, ValueError, "hidden_size must be at least 1, got 0"),
         ({"hidden_size": 3.5}, TypeError, "hidden_size must be an integer, got 3.5"),
         ({"n_layers": "2"}, TypeError, "n_layers must be an integer"),
-        ({"max_iter": True}, TypeError, "max_iter must be an integer, got True"),
+        ({"max_iter": True}, TypeError, "max_iter must be an integer or None, got True"),
         ({"dropout": 1.0}, ValueError, r"dropout must be in \[0, 1\), got 1.0"),
         ({"noise_floor": 0}, ValueError, r"noise_floor must be in \(0, 1\]"),
         ({"noise_floor": np.nan}, ValueError, "noise_floor must be in"),

@@ -17,6 +17,7 @@ FLOORS = [
         "graphs",
         "defaults",
         "margins",
+        "mixtures",
         "whitening",
         "_torch",
         "process",
@@ -27,10 +28,11 @@ FLOORS = [
     {"networks", "kernels", "flow", "chunks", "batches"},
     {"objectives", "best_states"},
     {"members"},
+    {"blending"},
     {"training", "bandwidths", "sequential", "datasets", "metrics"},
     {"conditioning", "transformers", "outliers"},
     {"_questions", "_selection", "pipeline"},
-    {"_base"},
+    {"_base", "_parameters"},
     {"_factorized", "_kernel", "displays"},
     {"__init__"},
 ]
@@ -46,6 +48,7 @@ WITHOUT_TORCH = {
     "graphs",
     "defaults",
     "margins",
+    "mixtures",
     "whitening",
     "datasets",
     "metrics",
@@ -53,6 +56,7 @@ WITHOUT_TORCH = {
     "transformers",
     "pipeline",
     "_selection",
+    "_parameters",
     "continuation",
 }
 

@@ -238,7 +238,7 @@ def test_weight_decay_falls_with_the_rows(generator):
     assert alike.default_weight_decay(1600) == 0.1
     z = torch.randn(1600, 2, generator=generator)
     rows = Rows(z, torch.ones(1600), torch.zeros(1600))
-    options = Options(1e-3, None, None, 64, 1, 0, 0.2, 3, 0.0)
+    options = Options(1e-3, None, None, 64, 1, 0, 0.2, 3, 0.0, 0)
     for given, expected in ((None, 0.2), (0.07, 0.07)):
         network = network.float().requires_grad_(True)
         given = replace(options, weight_decay=given)

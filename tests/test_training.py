@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skdiffusion import FactorizedDiffusionDensity, best_states
 from skdiffusion.batches import Batches, split
-from skdiffusion.best_states import BestStates, clearly_better, row_scores
+from skdiffusion.best_states import BestStates, clearly_better, row_terms
 from skdiffusion.flow import Path
 from skdiffusion.graphs import factorize
 from skdiffusion.members import Member, average_of, learning_rate_factor
@@ -38,6 +38,7 @@ OPTIONS = Options(
     validation_fraction=0.1,
     n_iter_no_change=3,
     tol=1e-4,
+    max_components=0,
 )
 
 
@@ -401,7 +402,7 @@ def test_likelihood_loss_is_minus_the_weighted_score(table):
     rows = make_rows(table)
     rows.weight[:] = torch.linspace(0, 2, len(table))
     loss = likelihood_loss(network, rows, 0.03, None)
-    (scores,) = row_scores([network.eval()], rows, Path(0.03, LIKELIHOOD_STEPS))
+    scores = row_terms(network.eval(), rows, Path(0.03, LIKELIHOOD_STEPS))
     expected = -(rows.weight.unsqueeze(1) * scores).mean(0)
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
 
@@ -544,23 +545,23 @@ def test_members_in_threads_are_those_of_one_thread(table, with_threads):
 
 def test_all_work_of_a_fit_has_one_thread_of_torch(table, with_threads, monkeypatch):
     """Catches scores before a stage that stall where threads wait for each other."""
-    seen, row_scores = [], best_states.row_scores
+    seen, row_terms = [], best_states.row_terms
 
     def watched(*args):
         seen.append(torch.get_num_threads())
-        return row_scores(*args)
+        return row_terms(*args)
 
-    monkeypatch.setattr(best_states, "row_scores", watched)
+    monkeypatch.setattr(best_states, "row_terms", watched)
     with with_threads(2):
         FactorizedDiffusionDensity(max_iter=20, random_state=0).fit(table)
     assert set(seen) == {1}
 
 
 def given_scores(monkeypatch, scores):
-    def row_scores(networks, rows, path):
-        return [torch.tensor(scores[path.n_steps])]
+    def row_terms(network, rows, path):
+        return torch.tensor(scores[path.n_steps])
 
-    monkeypatch.setattr(best_states, "row_scores", row_scores)
+    monkeypatch.setattr(best_states, "row_terms", row_terms)
 
 
 def test_parts_whose_scores_differ_between_grids_are_not_resolved(table, monkeypatch):
@@ -584,7 +585,7 @@ def test_parts_of_more_columns_may_differ_more(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     size = {"t_min": 0.03, "hidden_size": 8, "n_layers": 1}
     networks = initial_networks(factorization, Z, np.ones(100), generator, **size)
-    given_scores(monkeypatch, {12: [[0.0, 0.0]], 16: [[0.002, 0.002]]})
+    given_scores(monkeypatch, {12: [[0.0] * 4], 16: [[0.002] + [0.0009] * 3]})
     ((_, resolved),) = best_states.judge(networks, make_rows(Z[:1]), (12, 16))
     assert sorted(resolved.tolist()) == [False, True]
 

@@ -22,8 +22,8 @@ from skdiffusion.metrics import paired_difference
 
 N_FRESH = 1000
 FIELDS = ["experiment", "n_columns", "n_samples", "estimator", "seed", "kl", "error"]
-# all denoise only: what is compared is the factorization, not the training
-DENOISED = {"max_iter_likelihood": 0}
+# networks that denoise only: what is compared is the factorization, not the training
+DENOISED = {"max_iter_likelihood": 0, "max_components": 0}
 ESTIMATORS = {
     "joint": {"diffusion": "joint"},
     "joint, shared": {"diffusion": "joint", "share_weights": True},

@@ -35,7 +35,7 @@ def measure(graph, n_samples, seed):
     train = make_nonlinear_chain(n_samples, N_COLUMNS, random_state=seed)
     fresh = make_nonlinear_chain(N_FRESH, N_COLUMNS, random_state=10_000 + seed).data
     # denoised only, as in joint_diffusion.py
-    options = {"max_iter_likelihood": 0, "random_state": seed}
+    options = {"max_iter_likelihood": 0, "max_components": 0, "random_state": seed}
     density = FactorizedDiffusionDensity(GRAPHS[graph], **options)
     density.fit(train.data)
     kl = paired_difference(train.log_density(fresh), density.score_samples(fresh))

@@ -122,7 +122,7 @@ class TrainingDisplay:
             label = "training for likelihood begins"
             ax.axvline(len(self.loss_curve), color=ORANGE, ls=":", lw=1.5, label=label)
         kept = self.best_validation_score
-        label = f"kept weights: {kept:.3f}"
+        label = f"kept model: {kept:.3f}"
         ax.axhline(kept, color=VERMILION, ls="--", lw=1.5, label=label)
         ax.set_ylabel("held-out log-density\n(nats per row)")
         ax.legend()

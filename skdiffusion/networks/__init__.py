@@ -1,24 +1,34 @@
 """The score networks: one-column conditionals in one batch, and message passing.
 
-Both are denoisers with weights (`ScoreNetwork`); training and the flow see no more.
+Both are denoisers with weights (`ScoreNetwork`); training and the flow see no more. After
+training conditional networks may be averaged with mixtures (`Blend`).
 """
 
 from ._average import AverageOfNetworks, average
 from ._conditional import ConditionalNetwork
 from ._initial import initial_ensemble, initial_networks
 from ._joint import JointNetwork
+from ._mixture import Blend, ConditionalMixture, mixture_shares
 from ._trainable import ScoreNetwork
 
 NETWORKS = {network.__name__: network for network in (ConditionalNetwork, JointNetwork)}
 
 
-def from_state(state: dict) -> ScoreNetwork:
-    """Network of any kind from the result of its `to_state`."""
+def network_from_state(state: dict) -> ScoreNetwork:
+    """Network of any kind from the result of its `to_state`, as training left it."""
     return NETWORKS[state["network"]].from_state(state)
+
+
+def from_state(state: dict) -> ScoreNetwork | Blend:
+    """Network of any kind, averaged with a mixture if its state has one."""
+    network = network_from_state(state)
+    return Blend.from_state(network, state["mixture"]) if "mixture" in state else network
 
 
 __all__ = [
     "AverageOfNetworks",
+    "Blend",
+    "ConditionalMixture",
     "ConditionalNetwork",
     "JointNetwork",
     "ScoreNetwork",
@@ -26,4 +36,6 @@ __all__ = [
     "from_state",
     "initial_ensemble",
     "initial_networks",
+    "mixture_shares",
+    "network_from_state",
 ]

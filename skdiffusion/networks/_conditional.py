@@ -18,20 +18,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..denoisers import Denoiser
 from ..dual import ARRAYS_OF_A_PASS, DualPass, Layer
 from ..graphs import Block, numbered
 from ._carried import Carried
-from ._features import N_TIME_FEATURES, level_off, level_off_with_slope, time_features
+from ._columns import ConditionalColumns
+from ._features import N_TIME_FEATURES, level_off_with_slope, time_features
 from ._trainable import Code, ScoreNetwork
 
-# with more, the intermediate results of enough rows would leave the cache
-COLUMNS_PER_EVALUATION = 16
 # with more, the time of a training step grew faster than the number of columns
 COLUMNS_PER_NETWORK = 64
 
 
-class ConditionalNetwork(ScoreNetwork):
+class ConditionalNetwork(ConditionalColumns, ScoreNetwork):
     """Velocities of many columns, each given its own context.
 
     Parameters
@@ -56,11 +54,8 @@ class ConditionalNetwork(ScoreNetwork):
     With n rows, k columns, contexts of size C, width H and L blocks, one evaluation
     costs n k (C + 2 L H) H multiply-adds and twice that with the divergence.
 
-    Every parameter and buffer has the columns on its first axis, so a part of the
-    columns is a slice of all tensors.
+    The state has the buffers of `ConditionalColumns` and the weights.
     """
-
-    separable = True
 
     def __init__(
         self,
@@ -73,14 +68,13 @@ class ConditionalNetwork(ScoreNetwork):
         context_size=None,
         kinds=None,
     ):
-        super().__init__()
-        self.columns = tuple(columns)
-        self.contexts = tuple(tuple(context) for context in contexts)
+        super().__init__(columns, contexts, context_size=context_size)
         self.t_min = t_min
         self.n_layers = n_layers
-        k, H, L = len(self.columns), hidden_size, n_layers
-        C = max(map(len, self.contexts)) if context_size is None else context_size
-        self._add_constants(k, C)
+        k, C = self.context_index.shape
+        H, L = hidden_size, n_layers
+        for end in ("low", "high"):
+            self.register_buffer(f"own_{end}", torch.zeros(k))
         self.kinds = tuple(range(k)) if kinds is None else tuple(kinds)
         self.n_parts = len(set(self.kinds))
         self.register_buffer("part", torch.tensor(numbered(self.kinds)), persistent=False)
@@ -113,12 +107,8 @@ class ConditionalNetwork(ScoreNetwork):
         return {name: getattr(self, name) for name in names} | self._sizes()
 
     def _sizes(self) -> dict:
-        return {
-            "t_min": self.t_min,
-            "hidden_size": self.w_out.shape[1],
-            "n_layers": self.n_layers,
-            "context_size": self.coef.shape[1],
-        }
+        own = {"hidden_size": self.w_out.shape[1], "n_layers": self.n_layers}
+        return {"t_min": self.t_min, **own, **super()._sizes()}
 
     def default_dropout(self, n_rows: int) -> float:
         """0.2 up to 800 rows and in inverse proportion to them beyond.
@@ -142,20 +132,6 @@ class ConditionalNetwork(ScoreNetwork):
         columns = parts[self.part]
         for own, new in zip(self.parameters(), other.parameters(), strict=True):
             own.data[columns] = new.data[columns]
-
-    def _add_constants(self, k: int, C: int) -> None:
-        """Whitening and ranges of the columns, set by `calibrate`; padded contexts."""
-        padded = [(*c, *([-1] * (C - len(c)))) for c in self.contexts]
-        index = torch.tensor(padded, dtype=torch.long).reshape(k, C)
-        self.register_buffer("context_index", index)
-        self.colours = torch.ones(1, k)
-        self.register_buffer("coef", torch.zeros(k, C, 1))
-        self.register_buffer("intercept", torch.zeros(k))
-        self.register_buffer("scale", torch.ones(k))
-        self.register_buffer("active", torch.ones(k))
-        for end in ("low", "high"):
-            self.register_buffer(f"own_{end}", torch.zeros(k))
-            self.register_buffer(f"context_{end}", torch.zeros(k, 1, C))
 
     def initialize(self, generator: torch.Generator) -> "ConditionalNetwork":
         """Draw the hidden weights; the output layer stays zero.
@@ -197,42 +173,12 @@ class ConditionalNetwork(ScoreNetwork):
         self.keep_ranges(self.to_own(z)[0], self.gather(z))
         return self
 
-    def select(self, columns) -> "ConditionalNetwork":
-        keep = [self.columns.index(j) for j in columns]
-        contexts = [self.contexts[i] for i in keep]
-        part = ConditionalNetwork(columns, contexts, **self._sizes()).to(self.w_out)
-        part.load_state_dict({name: x[keep] for name, x in self.state_dict().items()})
-        return part.train(self.training).requires_grad_(self.w_out.requires_grad)
-
-    def split(self) -> list[Denoiser]:
-        groups = in_groups(self.columns, COLUMNS_PER_EVALUATION)
-        return [self] if len(groups) == 1 else [self.select(group) for group in groups]
-
-    def gather(self, z: Tensor) -> Tensor:
-        """Context of every column, shape (k, n, C), padded with zeros."""
-        padded = torch.cat([z, torch.zeros_like(z[:, :1])], dim=1)
-        return padded[:, self.context_index].transpose(0, 1)
-
-    def location(self, z: Tensor) -> Tensor:
-        """Linear regression on the context, shape (n, k)."""
-        linear = torch.bmm(self.gather(z), self.coef.to(z.dtype))
-        return linear.squeeze(-1).T + self.intercept
-
-    def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        r = (z[:, list(self.columns)] - self.location(z)) / self.scale
-        return r, -torch.log(self.scale.to(z.dtype)).expand_as(r)
-
-    def from_own(self, r: Tensor, z: Tensor) -> Tensor:
-        return self.location(z) + self.scale * r
-
     def encode(self, z: Tensor) -> Code | DualPass:
         """Part of the first layer that reads the context, shape (k, n, H).
 
         In evaluation without gradients it comes with the memory of a path.
         """
-        context = self.gather(z).to(self.w_own.dtype)
-        context = level_off(context, self.context_low, self.context_high)
-        code = torch.baddbmm(self.b_first, context, self.w_context)
+        code = torch.baddbmm(self.b_first, self.context_inputs(z), self.w_context)
         if self.training or torch.is_grad_enabled():
             return self.code(code)
         names = "w_inner", "b_inner", "w_outer", "b_outer"
@@ -308,8 +254,3 @@ def _together(families) -> list[list[Block]]:
             groups.append([])
         groups[-1] += alike
     return groups
-
-
-def in_groups(items: Sequence, size: int) -> list[Sequence]:
-    """Consecutive groups of at most `size`."""
-    return [items[i : i + size] for i in range(0, len(items), size)]

@@ -163,7 +163,8 @@ class ScoreNetwork(Denoiser):
     @classmethod
     def from_state(cls, state: dict) -> "ScoreNetwork":
         """Network from the result of `to_state`."""
-        options = {k: v for k, v in state.items() if k not in ("network", "arrays")}
+        beside = "network", "arrays", "mixture"
+        options = {k: v for k, v in state.items() if k not in beside}
         network = cls(**options)
         arrays = {k: torch.tensor(np.asarray(a)) for k, a in state["arrays"].items()}
         network.load_state_dict(arrays)

@@ -1,0 +1,229 @@
+r"""Mixtures of linear regressions as denoisers, and averages of them with networks.
+
+Noise keeps a mixture of normal distributions what it is. With regressions of mean
+:math:`\mu_k` and variance :math:`v_k` given the context,
+
+.. math::
+    p_t(r_t) = \sum_k w_k\, N(r_t;\ \cos(t) \mu_k,\ V_k), \qquad
+    V_k = \cos^2(t) v_k + \sin^2(t), \\
+    v(r_t, t) = \sum_k \rho_k \left(\sin(t) \cos(t) \frac{1 - v_k}{V_k}
+    (r_t - \cos(t) \mu_k) - \sin(t) \mu_k\right),
+
+where :math:`\rho_k` is the probability of component k given :math:`r_t`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..denoisers import Denoiser
+from ..mixtures import Regressions
+from ..process import noise_floor
+from ._columns import ConditionalColumns
+from ._conditional import ConditionalNetwork
+
+# least scale of a component in noise floors: mixtures of spikes, one for each value that
+# repeats, need a finer solver than scores have
+NARROWEST = 2.0
+# intermediate results for each row, column and component
+ARRAYS_OF_A_PASS = 10
+
+
+class ConditionalMixture(ConditionalColumns):
+    """Velocities of mixtures of regressions of columns on their contexts, exactly.
+
+    Parameters
+    ----------
+    columns, contexts, context_size
+        As for `ConditionalColumns`.
+    n_components : int
+        Largest number of components of a column.
+
+    Notes
+    -----
+    It starts as the standard normal distribution of every residual. Contexts outside the
+    range of the training rows level off, as they do for the networks.
+    """
+
+    def __init__(self, columns, contexts, *, n_components, context_size=None):
+        super().__init__(columns, contexts, context_size=context_size)
+        k, C = self.context_index.shape
+        K = n_components
+        only_first = torch.full((k, K), -torch.inf)
+        only_first[:, 0] = 0.0
+        self.register_buffer("log_weight", only_first)
+        self.register_buffer("centre", torch.zeros(k, K, C))
+        self.register_buffer("whitening", torch.zeros(k, K, C, C))
+        self.register_buffer("slope", torch.zeros(k, K, C))
+        self.register_buffer("mean", torch.zeros(k, K))
+        self.register_buffer("variance", torch.ones(k, K))
+
+    @classmethod
+    def beside(
+        cls, network: ConditionalNetwork, known: Sequence[Regressions | None]
+    ) -> "ConditionalMixture":
+        """Regressions of its columns in the coordinates of a network.
+
+        Parameters
+        ----------
+        network : ConditionalNetwork
+            Its columns, contexts, linear regressions and ranges are taken over.
+        known : sequence of Regressions or None
+            In standard units; None is the linear regression of the network.
+        """
+        n_components = max(len(r.log_weight) for r in known if r is not None)
+        sizes = {"context_size": network.coef.shape[1]}
+        new = cls(network.columns, network.contexts, n_components=n_components, **sizes)
+        theirs = network.state_dict()
+        columns = ConditionalColumns(network.columns, network.contexts, **sizes)
+        shared = {name: theirs[name] for name in columns.state_dict()}
+        new = new.to(network.coef)
+        new.load_state_dict(new.state_dict() | shared)
+        least = (NARROWEST * noise_floor(network.t_min)) ** 2
+        for i, regressions in enumerate(known):
+            if regressions is not None:
+                new._take(i, regressions, least)
+        return new
+
+    def _take(self, i: int, given: Regressions, least: float) -> None:
+        """Regressions of column i, from standard units to those of its residual."""
+        n, c = given.slope.shape
+        coef, scale = self.coef[i, :c, 0].cpu().numpy(), self.scale[i].item()
+        values = {
+            "log_weight": given.log_weight,
+            "centre": given.centre,
+            "whitening": given.whitening,
+            "slope": (given.slope - coef) / scale,
+            "mean": (given.intercept - self.intercept[i].item()) / scale,
+            "variance": np.maximum(given.variance / scale**2, least),
+        }
+        for name, value in values.items():
+            place = (i, slice(n), *[slice(c)] * (value.ndim - 1))
+            getattr(self, name)[place] = torch.as_tensor(np.asarray(value)).to(self.coef)
+
+    def _sizes(self) -> dict:
+        return {"n_components": self.log_weight.shape[1], **super()._sizes()}
+
+    @property
+    def floats_per_row(self) -> int:
+        k, K, C = self.centre.shape
+        return k * K * (ARRAYS_OF_A_PASS + C)
+
+    def encode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Logarithms of weights and means given the contexts, both (k, K, n)."""
+        context = self.context_inputs(z)
+        away = context.unsqueeze(1) - self.centre.unsqueeze(2)
+        distance = torch.matmul(away, self.whitening.transpose(2, 3)).square().sum(-1)
+        log_weight = self.log_weight.unsqueeze(2) - 0.5 * distance
+        mean = torch.matmul(self.slope, context.transpose(1, 2))
+        return torch.log_softmax(log_weight, dim=1), mean + self.mean.unsqueeze(2)
+
+    def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
+        return self.velocity_and_divergence(r_t, t, code)[0]
+
+    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code):
+        log_weight, mean = code
+        t, variance = t.to(mean.dtype), self.variance.unsqueeze(2)
+        cos, sin = torch.cos(t), torch.sin(t)
+        noisy = cos**2 * variance + sin**2
+        away = r_t.to(mean.dtype).T.unsqueeze(1) - cos * mean
+        score = -away / noisy
+        exponent = log_weight - 0.5 * torch.log(noisy) + 0.5 * away * score
+        share = torch.softmax(exponent, dim=1)
+        slope = sin * cos * (1 - variance) / noisy
+        v = slope * away - sin * mean
+        mean_v, mean_score = ((share * x).sum(1, keepdim=True) for x in (v, score))
+        # shares change with the difference of their score from the mean one
+        dv = (share * (slope + (v - mean_v) * (score - mean_score))).sum(1)
+        return mean_v.squeeze(1).T, dv.T
+
+    def to_state(self) -> dict:
+        """Numbers of components and numpy arrays, beside the state of a network."""
+        arrays = {name: x.cpu().numpy() for name, x in self.state_dict().items()}
+        return {"n_components": self.log_weight.shape[1], "arrays": arrays}
+
+
+def mixture_shares(ensemble: Sequence[Sequence[Denoiser]]) -> np.ndarray:
+    """Mean over members of the share of the mixture, column by column."""
+    shares = np.zeros(sum(len(network.columns) for network in ensemble[0]))
+    for network in (network for member in ensemble for network in member):
+        if isinstance(network, Blend):
+            shares[list(network.columns)] += network.share.cpu().numpy() / len(ensemble)
+    return shares
+
+
+class Blend(Denoiser):
+    """Average of the velocities of a network and a mixture, column by column.
+
+    Parameters
+    ----------
+    network : ConditionalNetwork
+    mixture : ConditionalMixture
+        Beside the network.
+    share : Tensor of shape (n_own,)
+        Weight of the mixture in the average for each column, from 0 to 1.
+    """
+
+    separable = True
+
+    def __init__(self, network: ConditionalNetwork, mixture: ConditionalMixture, share):
+        super().__init__()
+        self.network, self.mixture = network, mixture
+        self.columns, self.colours = network.columns, network.colours
+        self.register_buffer("share", torch.as_tensor(share).to(network.coef))
+
+    @property
+    def t_min(self) -> float:
+        """Smallest time."""
+        return self.network.t_min
+
+    @property
+    def floats_per_row(self) -> int:
+        return self.network.floats_per_row + self.mixture.floats_per_row
+
+    def engines(self) -> dict[tuple[int, ...], str]:
+        """Kind of model of every column, for printing."""
+        return self.network.engines()
+
+    def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.to_own(z)
+
+    def from_own(self, r: Tensor, z: Tensor) -> Tensor:
+        return self.network.from_own(r, z)
+
+    def encode(self, z: Tensor) -> tuple:
+        return self.network.encode(z), self.mixture.encode(z)
+
+    def velocity(self, r_t: Tensor, t: Tensor, code: tuple) -> Tensor:
+        parts = zip((self.network, self.mixture), code, strict=True)
+        return torch.lerp(*(part.velocity(r_t, t, c) for part, c in parts), self.share)
+
+    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code: tuple):
+        parts = zip((self.network, self.mixture), code, strict=True)
+        both = [part.velocity_and_divergence(r_t, t, c) for part, c in parts]
+        return tuple(torch.lerp(*pair, self.share) for pair in zip(*both, strict=True))
+
+    def split(self) -> list[Denoiser]:
+        parts = self.network.split()
+        return [self] if len(parts) == 1 else [self.select(p.columns) for p in parts]
+
+    def select(self, columns) -> "Blend":
+        share = self.share[[self.columns.index(j) for j in columns]]
+        return Blend(self.network.select(columns), self.mixture.select(columns), share)
+
+    def to_state(self) -> dict:
+        """State of the network, and what it is averaged with."""
+        mixture = {"share": self.share.cpu().numpy(), **self.mixture.to_state()}
+        return {**self.network.to_state(), "mixture": mixture}
+
+    @classmethod
+    def from_state(cls, network: ConditionalNetwork, state: dict) -> "Blend":
+        """Blend of a network from what the result of `to_state` has beside it."""
+        sizes = {"context_size": network.coef.shape[1]}
+        places = (network.columns, network.contexts)
+        mixture = ConditionalMixture(*places, n_components=state["n_components"], **sizes)
+        arrays = {k: torch.tensor(np.asarray(a)) for k, a in state["arrays"].items()}
+        mixture.load_state_dict(arrays)
+        return cls(network, mixture, torch.tensor(np.asarray(state["share"])))

@@ -1,0 +1,383 @@
+"""Mixtures of families, their closed-form flow, and averages of them with networks."""
+
+import warnings
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from conftest import standard_normal
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal, norm
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from skdiffusion import FactorizedDiffusionDensity
+from skdiffusion.best_states import row_terms
+from skdiffusion.blending import best_share, can_blend
+from skdiffusion.datasets import make_separated_mixture
+from skdiffusion.flow import Path, from_normal, log_density_of_own, own_to_normal
+from skdiffusion.mixtures import fit_mixture, largest, regressions
+from skdiffusion.networks import (
+    Blend,
+    ConditionalMixture,
+    ConditionalNetwork,
+    from_state,
+    network_from_state,
+)
+from skdiffusion.records import Rows
+
+T_MIN = np.arctan(0.03)
+SEPARATED = np.r_[
+    0.3 * standard_normal(200, 2, seed=1) + [2, 2],
+    0.3 * standard_normal(200, 2, seed=2) + [-2, 2],
+    0.3 * standard_normal(200, 2, seed=3) + [0, -2],
+]
+
+
+def known_mixture():
+    """Two overlapping components of three columns."""
+    mixture = GaussianMixture(2)
+    mixture.weights_ = np.array([0.3, 0.7])
+    mixture.means_ = np.array([[1.0, -0.5, 0.2], [-0.4, 0.6, 0.0]])
+    factors = np.random.RandomState(0).standard_normal((2, 3, 3))
+    mixture.covariances_ = 0.3 * factors @ factors.transpose(0, 2, 1) + 0.2 * np.eye(3)
+    return mixture
+
+
+def log_density(mixture, columns, x, extra=0.0):
+    """Log-density of some columns; `extra` is added to the variance of the first."""
+    parts = []
+    for weight, mean, covariance in zip(
+        mixture.weights_, mixture.means_, mixture.covariances_, strict=True
+    ):
+        own = covariance[np.ix_(columns, columns)].copy()
+        own[0, 0] += extra
+        law = multivariate_normal(mean[list(columns)], own)
+        parts.append(np.log(weight) + law.logpdf(x[:, list(columns)]))
+    return logsumexp(parts, axis=0)
+
+
+def conditional_log_density(mixture, column, context, x, extra=0.0):
+    joint = log_density(mixture, (column, *context), x, extra)
+    return joint - log_density(mixture, context, x)
+
+
+def column_beside(coef=(0.4, -0.3), intercept=0.2, scale=0.5):
+    """Network of column 2 given columns 0 and 1, with a linear regression."""
+    network = ConditionalNetwork((2,), ((0, 1),), t_min=T_MIN, hidden_size=8)
+    network.coef[0, :, 0] = torch.tensor(coef)
+    network.intercept.fill_(intercept)
+    network.scale.fill_(scale)
+    network.context_low.fill_(-30.0)
+    network.context_high.fill_(30.0)
+    return network.double().eval().requires_grad_(False)
+
+
+def given_mixture():
+    known = regressions(known_mixture(), 2, (0, 1))
+    return ConditionalMixture.beside(column_beside(), [known])
+
+
+def test_regressions_are_the_conditional_density_of_the_mixture():
+    x = standard_normal(50, 3)
+    given = regressions(known_mixture(), 1, (2, 0))
+    context = x[:, [2, 0]]
+    away = np.einsum("kij,nkj->nki", given.whitening, context[:, None] - given.centre)
+    log_weight = given.log_weight - 0.5 * (away**2).sum(axis=2)
+    log_weight -= logsumexp(log_weight, axis=1, keepdims=True)
+    mean = given.intercept + context @ given.slope.T
+    terms = norm.logpdf(x[:, [1]], mean, np.sqrt(given.variance))
+    actual = logsumexp(log_weight + terms, axis=1)
+    expected = conditional_log_density(known_mixture(), 1, (2, 0), x)
+    np.testing.assert_allclose(actual, expected, atol=1e-10)
+
+
+def test_column_without_context_has_the_weights_of_the_mixture():
+    mixture = known_mixture()
+    given = regressions(mixture, 1, ())
+    np.testing.assert_allclose(given.log_weight, np.log(mixture.weights_))
+    np.testing.assert_allclose(given.intercept, mixture.means_[:, 1])
+    np.testing.assert_allclose(given.variance, mixture.covariances_[:, 1, 1])
+
+
+def test_flow_of_a_mixture_is_its_closed_form():
+    """With noise of the floor in units of the residual's scale, in any coordinates."""
+    mixture, x = given_mixture(), standard_normal(40, 3, seed=1)
+    actual = log_density_of_own(mixture, torch.tensor(x), Path(T_MIN, 400))[:, 0]
+    extra = (0.5 * np.tan(T_MIN)) ** 2
+    expected = conditional_log_density(known_mixture(), 2, (0, 1), x, extra)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_divergence_of_a_mixture_is_that_of_its_velocity():
+    mixture, x = given_mixture(), torch.tensor(standard_normal(20, 3))
+    code, t = mixture.encode(x), torch.tensor(0.3, dtype=torch.float64)
+    r = x[:, 2:].requires_grad_(True)
+    v, divergence = mixture.velocity_and_divergence(r, t, code)
+    (expected,) = torch.autograd.grad(v.sum(), r)
+    torch.testing.assert_close(divergence, expected)
+    torch.testing.assert_close(mixture.velocity(r, t, code), v)
+
+
+def test_columns_that_nothing_is_said_of_stay_linear_gaussian():
+    network = ConditionalNetwork((0, 1), ((), (0,)), t_min=T_MIN, hidden_size=8)
+    known = regressions(known_mixture(), 1, (0,))
+    mixture = ConditionalMixture.beside(network, [None, known])
+    x = torch.tensor(standard_normal(20, 3), dtype=torch.float32)
+    v = mixture.velocity(x[:, :2], torch.tensor(0.4), mixture.encode(x))
+    torch.testing.assert_close(v[:, 0], torch.zeros(20))
+    assert v[:, 1].abs().max() > 0.1
+
+
+def test_contexts_outside_the_training_range_level_off():
+    """Catches slopes of narrow components that run away."""
+    network = column_beside(coef=(0.0, 0.0))
+    network.context_low.fill_(-2.0)
+    network.context_high.fill_(2.0)
+    mixture = ConditionalMixture.beside(
+        network, [regressions(known_mixture(), 2, (0, 1))]
+    )
+    far = torch.tensor([[1e3, -1e3, 0.0], [1e6, -1e6, 0.0]], dtype=torch.float64)
+    scores = log_density_of_own(mixture, far, Path(T_MIN, 16))
+    assert scores[0] == scores[1]
+    assert torch.isfinite(scores).all()
+
+
+def test_number_of_components_is_that_of_the_clusters():
+    split = SEPARATED[::2], SEPARATED[1::2]
+    parts = [(rows, np.ones(len(rows))) for rows in split]
+    assert fit_mixture(*parts, max_components=16, seed=0).n_components == 3
+    assert fit_mixture(*parts, max_components=2, seed=0).n_components == 2
+
+
+def test_rows_count_by_their_weight():
+    """Rows of a third cluster that weigh next to nothing are not seen."""
+    weight = np.where(np.arange(len(SEPARATED)) < 400, 1.5, 1e-6)
+    parts = [(SEPARATED[i::2], weight[i::2]) for i in (0, 1)]
+    mixture = fit_mixture(*parts, max_components=16, seed=0)
+    assert mixture.n_components == 2
+    assert mixture.means_[:, 1].min() > 1.5
+
+
+def test_rows_beyond_the_limit_are_drawn(monkeypatch):
+    monkeypatch.setattr("skdiffusion.mixtures.MAX_ROWS", 50)
+    rows = np.repeat(np.arange(100.0), 2)[:, None]
+    part = rows, np.ones(200)
+    mixture = fit_mixture(part, part, max_components=1, seed=0)
+    # one row from every four, in random order
+    assert mixture.means_[0, 0] == pytest.approx(49.5, abs=8)
+    assert mixture.covariances_[0, 0, 0] ** 0.5 == pytest.approx(28.9, abs=6)
+
+
+def test_largest_families():
+    families = [(2, 0, 1), (1, 0), (0,), (3, 2), (1, 0, 2), (4,)]
+    assert largest(families) == [(0, 1, 2), (2, 3), (4,)]
+
+
+@pytest.fixture
+def blend(network):
+    """Half of the network of `conftest` and half of a mixture for all but one column."""
+    mixture = known_mixture()
+    known = [regressions(mixture, 0, ()), regressions(mixture, 1, (0,))]
+    known += [regressions(mixture, 2, (0, 1)), None]
+    beside = ConditionalMixture.beside(network, known)
+    return Blend(network, beside, torch.tensor([0.5, 0.25, 1.0, 0.0]))
+
+
+def test_blend_is_the_average_of_velocities_and_divergences(blend):
+    z, t = torch.tensor(standard_normal(30, 4)), torch.tensor(0.5, dtype=torch.float64)
+    r, _ = blend.to_own(z)
+    parts = blend.network, blend.mixture
+    both = [p.velocity_and_divergence(r, t, p.encode(z)) for p in parts]
+    actual = blend.velocity_and_divergence(r, t, blend.encode(z))
+    for value, network, mixture in zip(actual, *both, strict=True):
+        expected = (1 - blend.share) * network + blend.share * mixture
+        torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(blend.velocity(r, t, blend.encode(z)), actual[0])
+
+
+def test_columns_of_a_blend_can_be_taken_alone(blend):
+    z, path = torch.tensor(standard_normal(30, 4)), Path(T_MIN, 8)
+    whole = log_density_of_own(blend, z, path)
+    part = log_density_of_own(blend.select((2, 0)), z, path)
+    torch.testing.assert_close(part, whole[:, [2, 0]])
+
+
+def test_a_blend_of_many_columns_is_split(monkeypatch, blend):
+    monkeypatch.setattr("skdiffusion.networks._columns.COLUMNS_PER_EVALUATION", 3)
+    z, path = torch.tensor(standard_normal(30, 4)), Path(T_MIN, 8)
+    parts = blend.split()
+    assert [part.columns for part in parts] == [(0, 1, 2), (3,)]
+    scores = torch.cat([log_density_of_own(part, z, path) for part in parts], dim=1)
+    torch.testing.assert_close(scores, log_density_of_own(blend, z, path))
+
+
+def test_samples_of_a_blend_follow_its_flow(blend):
+    noise, path = torch.tensor(standard_normal(200, 4)), Path(T_MIN, 200)
+    parts = [blend.select((j,)) for j in range(4)]
+    z = from_normal(parts, noise, path)
+    back = own_to_normal(blend, z, path)
+    torch.testing.assert_close(back, noise, atol=1e-4, rtol=1e-4)
+
+
+def test_a_blend_survives_its_state(blend):
+    state = blend.float().to_state()
+    again = from_state(state)
+    z, path = torch.tensor(standard_normal(30, 4)), Path(T_MIN, 8)
+    expected = log_density_of_own(blend, z, path)
+    torch.testing.assert_close(log_density_of_own(again.eval(), z, path), expected)
+    assert isinstance(network_from_state(state), ConditionalNetwork)
+
+
+def rows_of(z):
+    z = torch.as_tensor(z, dtype=torch.float32)
+    return Rows(z, torch.ones(len(z)), torch.zeros(len(z)))
+
+
+def clustered_column(z):
+    """Untrained network of the first column alone, and the mixture of the column."""
+    network = ConditionalNetwork((0,), ((),), t_min=T_MIN, hidden_size=8)
+    network.calibrate(torch.as_tensor(z, dtype=torch.float32)).eval()
+    part = z, np.ones(len(z))
+    known = regressions(fit_mixture(part, part, max_components=4, seed=0), 0, ())
+    return network, ConditionalMixture.beside(network, [known])
+
+
+def test_share_is_that_which_held_out_rows_gain_most_from():
+    z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
+    network, mixture = clustered_column(z)
+    share, gain = best_share(network, mixture, rows_of(z), tol=1e-4)
+    assert share.tolist() == [1.0]
+    path = Path(network.t_min, 16)
+    network_alone, mixture_alone = (
+        row_terms(part, rows_of(z), path).mean() for part in (network, mixture)
+    )
+    assert gain == pytest.approx(float(mixture_alone - network_alone), abs=1e-5)
+    assert gain > 0.1
+
+
+def test_nothing_is_averaged_where_held_out_rows_do_not_gain():
+    """The network is right here and the mixture is of other rows."""
+    network, mixture = clustered_column(SEPARATED[:, :1])
+    share, gain = best_share(network, mixture, rows_of(standard_normal(400, 1)), 1e-4)
+    assert share.tolist() == [0.0]
+    assert gain == 0
+
+
+@pytest.mark.parametrize(("difference", "kept"), [(0.02, True), (0.5, False)])
+def test_shares_that_the_solver_does_not_resolve_are_not_used(
+    difference, kept, monkeypatch
+):
+    """Catches an error of the solver on the coarse grid as large as the gain."""
+    z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
+    network, mixture = clustered_column(z)
+
+    def with_error(part, rows, path):
+        return row_terms(part, rows, path) + difference * (path.n_steps == 12)
+
+    monkeypatch.setattr("skdiffusion.blending.row_terms", with_error)
+    share, gain = best_share(network, mixture, rows_of(z), tol=1e-4)
+    assert share.tolist() == [float(kept)]
+    assert (gain > 0.2) == kept
+
+
+def test_what_cannot_be_averaged(network):
+    assert can_blend(network)
+    shared = ConditionalNetwork((0, 1), ((), ()), t_min=T_MIN, kinds=(0, 0))
+    assert not can_blend(shared)
+    wide = ConditionalNetwork((40,), (tuple(range(40)),), t_min=T_MIN)
+    assert not can_blend(wide)
+    network.active.zero_()
+    assert not can_blend(network)
+
+
+def short(**options):
+    defaults = {"max_iter": 50, "max_iter_likelihood": 0, "random_state": 0}
+    return FactorizedDiffusionDensity(**defaults | options)
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """A mixture of normal distributions, and fits too short for a network to learn it."""
+    table = make_separated_mixture(600, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return table, short().fit(table.data), short(max_components=0).fit(table.data)
+
+
+def test_averages_with_mixtures_come_closer_to_a_mixture(mixed):
+    table, averaged, alone = mixed
+    fresh = make_separated_mixture(2000, random_state=1)
+    divergence = [
+        np.mean(fresh.log_density(fresh.data) - model.score_samples(fresh.data))
+        for model in (averaged, alone)
+    ]
+    assert divergence[0] < 0.2 < divergence[1]
+    gain = averaged.best_validation_score_ - alone.best_validation_score_
+    assert gain == pytest.approx(divergence[1] - divergence[0], rel=0.2)
+    assert averaged.mixture_shares_.min() > 0.5
+    np.testing.assert_array_equal(alone.mixture_shares_, 0)
+
+
+def test_the_average_is_one_density(mixed):
+    """Samples, noise and scores agree, row by row."""
+    _, averaged, _ = mixed
+    noise = standard_normal(100, averaged.n_features_in_)
+    averaged.n_steps = 100
+    try:
+        rows = averaged.from_normal(noise)
+        np.testing.assert_allclose(averaged.to_normal(rows), noise, atol=1e-3)
+    finally:
+        averaged.n_steps = 16
+
+
+def test_a_warm_start_goes_on_from_the_networks(chain):
+    """Catches mixtures that are trained on top of mixtures."""
+    twice = short(graph=chain.graph, warm_start=True)
+    alone = short(graph=chain.graph, warm_start=True, max_components=0)
+    for _ in range(2):
+        twice.fit(chain.data)
+        alone.fit(chain.data)
+    assert twice.mixture_shares_.max() > 0
+    assert twice.validation_scores_ == alone.validation_scores_
+
+
+def test_no_mixtures_without_rows_to_judge_by(chain):
+    for options in ({"early_stopping": False}, {"share_weights": True}):
+        model = short(graph=chain.graph, **options).fit(chain.data)
+        np.testing.assert_array_equal(model.mixture_shares_, 0)
+    cycle = nx.cycle_graph(3)
+    joint = short(graph=cycle, diffusion="joint").fit(chain.data)
+    np.testing.assert_array_equal(joint.mixture_shares_, 0)
+
+
+def test_constant_and_repeated_columns_keep_their_linear_models():
+    x = np.r_[standard_normal(100, 1) - 3, standard_normal(100, 1, seed=1) + 3]
+    table = np.column_stack([x, x, np.full(200, 5.0)])
+    with pytest.warns(UserWarning, match="constant"):
+        model = short().fit(table)
+    assert model.mixture_shares_[0] > 0
+    np.testing.assert_array_equal(model.mixture_shares_[1:], 0)
+    assert np.isfinite(model.score_samples(table)).all()
+
+
+def test_weights_reach_the_mixtures():
+    """Half of the rows weigh nothing to speak of; the density forgets their cluster."""
+    x = np.r_[standard_normal(300, 1) - 6, standard_normal(300, 1, seed=1) + 6]
+    weight = np.repeat([1.0, 1e-6], 300)
+    model = short().fit(x, sample_weight=weight)
+    assert model.score_samples([[6.0]])[0] < model.score_samples([[-6.0]])[0] - 4
+
+
+@pytest.mark.parametrize(("value", "error"), [(-1, ValueError), ("all", TypeError)])
+def test_number_of_components_is_checked(value, error):
+    with pytest.raises(error, match="max_components must be"):
+        short(max_components=value).fit(standard_normal(20, 2))
+
+
+def test_the_summary_says_what_averages_gain(mixed, capsys):
+    table, averaged, _ = mixed
+    short(verbose=1).fit(table.data)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith(f"with mixtures {averaged.best_validation_score_:.4f}")
