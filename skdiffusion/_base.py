@@ -50,14 +50,13 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
     A subclass implements `_check_parameters`, `_fit_model`, which returns its fitted
     attributes, among them `model_` (plain arrays), `noise_floor_` and `factorization_`,
     and `_build_denoisers`, which turns `model_` into denoisers. It may replace `_path`,
-    `_terms` and `_gradient` by closed forms. It has the parameters
-    `graph`, `max_factor_size`, `n_steps`, `device` and `random_state`. `_smoothing` names
-    the parameter that is the standard deviation of a constant column, and `_margins` is
-    the class of the maps of single columns.
+    `_terms` and `_gradient` by closed forms, and `_fit_margins` by other maps of single
+    columns. It has the parameters `graph`, `max_factor_size`, `n_steps`, `device` and
+    `random_state`. `_smoothing` names the parameter that is the standard deviation of a
+    constant column.
     """
 
     _smoothing = "noise_floor"
-    _margins = Standardization
 
     def fit(self, X, y=None, sample_weight=None):
         """Estimate the density of the rows of a table.
@@ -254,7 +253,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
 
     def _fit_margins(self, X, weight, factorization) -> Standardization:
         sharing = factorization.sharing
-        return self._margins.fit(X, weight, sharing.columns if sharing else None)
+        return Standardization.fit(X, weight, sharing.columns if sharing else None)
 
     def _check_labels(self, columns) -> None:
         """Raise or warn if labels of columns could be taken for positions."""

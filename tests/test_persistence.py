@@ -78,6 +78,23 @@ def test_skops_trusts_our_own_types_only(density, chain):
     )
 
 
+def test_normal_scores_and_mixtures_are_saved(chain):
+    """In files of skops, which ask about every type."""
+    skops = pytest.importorskip("skops.io")
+    options = {"max_iter": 50, "max_iter_likelihood": 0, "normal_scores": True}
+    model = FactorizedDiffusionDensity(chain.graph, random_state=0, **options)
+    model.fit(chain.data)
+    assert model.mixture_shares_.max() > 0
+    saved = skops.dumps(model)
+    untrusted = skops.get_untrusted_types(data=saved)
+    assert all(name.startswith("skdiffusion.") for name in untrusted)
+    loaded = skops.loads(saved, trusted=untrusted)
+    for other in (loaded, pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(
+            other.score_samples(chain.data), model.score_samples(chain.data)
+        )
+
+
 def test_parameters_and_structure_come_back(chain):
     density = densities()["joint"].fit(chain.data)
     loaded = pickle.loads(pickle.dumps(density))

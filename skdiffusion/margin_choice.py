@@ -1,0 +1,112 @@
+"""Which map of single columns suits a table: judged by mixtures, on held-out rows.
+
+Normal scores help where columns are skewed, bounded or spiked, and hurt where a column
+has several modes, which they pull together. No measure of single columns told the two
+apart; mixtures of normal distributions of the families do, for a few seconds.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .graphs import Factorization
+from .margins import InverseSinh
+from .metrics import paired_difference
+from .mixtures import MAX_FAMILY, fit_mixture, largest, regressions
+from .normal_scores import NormalScores
+
+# with fewer rows what is held out cannot tell maps apart
+MIN_ROWS = 50
+# of up to so many rows each part is held out once, of more only one or a part of it
+N_PARTS, FEW_ROWS, MAX_HELD_OUT = 4, 1000, 2000
+MAX_COMPONENTS = 16
+# standard errors by which normal scores must be ahead
+CLEARLY = 2.0
+
+
+def fit_margins(
+    X, weight, factorization: Factorization, normal_scores: bool | str, noise_floor: float
+) -> InverseSinh | NormalScores:
+    """Margins of a kind that was asked for or, with "auto", that suits the table.
+
+    Not judged are tables with joint blocks, whose factors are not conditional, and with
+    columns that share their map.
+    """
+    sharing, blocks = factorization.sharing, factorization.blocks
+    if normal_scores == "auto":
+        judged = sharing is None and all(b.engine != "joint" for b in blocks)
+        families = [(*b.columns, *b.context) for b in blocks]
+        normal_scores = judged and normal_scores_help(X, weight, families, noise_floor)
+    kind = NormalScores if normal_scores else InverseSinh
+    return kind.fit(X, weight, sharing.columns if sharing else None)
+
+
+def normal_scores_help(
+    X: np.ndarray,
+    weight: np.ndarray,
+    families: Sequence[tuple[int, ...]],
+    noise_floor: float,
+    seed: int = 0,
+) -> bool:
+    """Whether mixtures predict clearly better after `NormalScores`.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Rows in data units.
+    weight : ndarray of shape (n_samples,)
+        Their weights, positive.
+    families : sequence of tuple of int
+        Columns, each followed by its context.
+    noise_floor : float
+        Noise left in the density, relative to the scale of a column given its context.
+    seed : int
+        Seed of the split and of the mixtures.
+    """
+    if len(X) < MIN_ROWS or max(map(len, families)) > MAX_FAMILY:
+        return False
+    terms = []
+    for rows, held_out in _splits(len(X), seed):
+        parts = [(X[i], weight[i]) for i in (rows, held_out)]
+        both = [
+            held_out_log_density(kind, *parts, families, noise_floor, seed)
+            for kind in (NormalScores, InverseSinh)
+        ]
+        terms.append((*both, weight[held_out]))
+    gain = paired_difference(*map(np.concatenate, zip(*terms, strict=True)))
+    return gain.mean > CLEARLY * gain.standard_error
+
+
+def _splits(n: int, seed: int):
+    """Pairs of rows to fit to and rows to hold out."""
+    order = np.random.default_rng(seed).permutation(n)
+    parts = np.array_split(order, N_PARTS)
+    for part in parts if n <= FEW_ROWS else parts[:1]:
+        yield np.setdiff1d(order, part), part[:MAX_HELD_OUT]
+
+
+def held_out_log_density(
+    kind, training, held_out, families, noise_floor: float, seed: int
+) -> np.ndarray:
+    """Log-density of held-out rows in data units by mixtures, after a kind of margins."""
+    margins = kind.fit(*training)
+    Z, Z_held_out = margins.forward_training(training[0]), margins.forward(held_out[0])
+    families = [family for family in families if not margins.constant[family[0]]]
+
+    def fit(family, max_components):
+        columns = list(family)
+        tables = (Z[:, columns], training[1]), (Z_held_out[:, columns], held_out[1])
+        return fit_mixture(*tables, max_components=max_components, seed=seed)
+
+    linear = {f: fit(f, 1) for f in largest(families)}
+    mixed = {f: fit(f, MAX_COMPONENTS) for f in linear}
+    total = margins.log_derivative(held_out[0])
+    for family in families:
+        around = next(f for f in mixed if set(family) <= set(f))
+        own, *context = map(around.index, family)
+        left = regressions(linear[around], own, context).variance
+        terms = regressions(mixed[around], own, context).log_density(
+            *np.split(Z_held_out[:, list(family)], [1], axis=1), noise_floor**2 * left
+        )
+        total = total + terms
+    return total
