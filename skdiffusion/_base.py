@@ -251,7 +251,8 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
             max_factor_size=self.max_factor_size,
         )
 
-    def _fit_margins(self, X, weight, factorization) -> Standardization:
+    def _fit_margins(self, X, weight, factorization):
+        """Fitted maps of single columns to standard units."""
         sharing = factorization.sharing
         return Standardization.fit(X, weight, sharing.columns if sharing else None)
 

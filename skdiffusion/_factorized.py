@@ -113,8 +113,8 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         of `max_iter`; 0 with joint blocks or without early stopping.
     max_components : int, default=16
         Largest number of components of Gaussian mixtures that are averaged with the
-        trained networks, column by column as far as held-out rows gain from it. 0 is
-        networks alone, as are joint blocks, shared weights and no held-out rows.
+        trained networks, column by column as far as held-out rows gain from it; with 0
+        none are. Joint blocks and columns that share weights never are.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
@@ -130,9 +130,10 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         Least improvement of a column's held-out log-likelihood that counts, in nats per
         row. It must also exceed a quarter of its standard error.
     normal_scores : bool or "auto", default="auto"
-        Whether columns are mapped to normal scores of their smoothed distributions before
-        anything is learned. "auto" is where mixtures predict held-out rows better then:
-        not with joint blocks, shared weights or fewer than 50 rows.
+        Whether all columns are mapped to normal scores of their smoothed distributions
+        before anything is learned. "auto" is if mixtures predict held-out rows better
+        then; never with joint blocks, shared weights, factors of more than 40 columns or
+        fewer than 50 rows.
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the previous fit. Scales and linear
         regressions stay those of the first fit; graph, sizes and noise floor must be

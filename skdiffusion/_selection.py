@@ -132,7 +132,7 @@ def _short(estimator, n_rows: int):
     full = estimator.max_iter or default_max_iter(n_rows, estimator.diffusion == "joint")
     max_iter = min(full, max(LEAST_STEPS, round(SHORT * full)))
     short = {"max_iter": max_iter, "n_networks": 1}
-    short |= {"max_iter_likelihood": 0, "max_components": 0}
+    short |= {"max_iter_likelihood": 0, "max_components": 0, "normal_scores": False}
     made = clone(estimator).set_params(warm_start=False, verbose=0, **short)
     # callbacks follow the fit that counts
     vars(made).pop("_skl_callbacks", None)

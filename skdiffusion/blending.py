@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from .best_states import RESOLVED, clearly_better, is_resolved, row_terms
+from .denoisers import Denoiser
 from .flow import Path
 from .members import Member
-from .mixtures import MAX_FAMILY, Regressions, fit_mixture, largest, regressions
+from .mixtures import MAX_FAMILY, family_regressions, fit_mixture
 from .networks import Blend, ConditionalMixture, ConditionalNetwork
 from .objectives import LIKELIHOOD
 from .records import Options, Rows
@@ -21,7 +22,7 @@ from .records import Options, Rows
 # of the mixture in the average
 SHARES = (0.25, 0.5, 0.75, 1.0)
 # of a gain that may be an error of the solver, beyond what is allowed anyway
-SOLVER_SHARE = 0.1
+SOLVER_SHARE = 0.01
 
 
 def can_blend(network) -> bool:
@@ -40,28 +41,18 @@ def can_blend(network) -> bool:
 def mixture_beside(
     network: ConditionalNetwork, member: Member, max_components: int
 ) -> ConditionalMixture:
-    """Mixtures of the families of a network, fitted to the rows it was trained on.
-
-    Families that lie in another are described by the mixture of that one.
-    """
+    """Mixtures of the families of a network, fitted to the rows it was trained on."""
     own = zip(network.columns, network.contexts, strict=True)
     families = [(j, *context) for j, context in own]
     wanted = [f for f, active in zip(families, network.active, strict=True) if active]
-    fitted = {f: _fit(f, member, max_components) for f in largest(wanted)}
-
-    def known(family: tuple[int, ...]) -> Regressions:
-        largest_one = next(f for f in fitted if set(family) <= set(f))
-        column, *context = map(largest_one.index, family)
-        return regressions(fitted[largest_one], column, context)
-
-    described = [known(f) if f in wanted else None for f in families]
-    return ConditionalMixture.beside(network, described)
+    known = family_regressions(wanted, lambda f: _fit(f, member, max_components))
+    return ConditionalMixture.beside(network, [known.get(f) for f in families])
 
 
 def _fit(family: tuple[int, ...], member: Member, max_components: int):
     """Mixture of the columns of a family; held-out rows choose how many components."""
     tables = [
-        (rows.z.cpu().numpy()[:, family].astype(float), rows.weight.cpu().numpy())
+        (rows.z[:, family].double().cpu().numpy(), rows.weight.double().cpu().numpy())
         for rows in (member.rows, member.held_out)
     ]
     generator, device = member.generator, member.generator.device
@@ -82,8 +73,6 @@ def best_share(
         better = clearly_better(terms, best, held_out.weight, tol)
         share = torch.where(better, candidate, share)
         best = torch.where(better, terms, best)
-        if not better.any():
-            break
     gain = (held_out.weight.unsqueeze(1) * (best - start)).mean(0)
     allowed = (SOLVER_SHARE * gain).clamp(min=RESOLVED)
     chosen = row_terms(Blend(network, mixture, share), held_out, coarse)
@@ -93,7 +82,7 @@ def best_share(
 
 def blended(
     members: Sequence[Member], options: Options, threads
-) -> tuple[list[list], float]:
+) -> tuple[list[list[Denoiser]], float]:
     """Chosen networks of members, those that gain averaged with mixtures; the mean gain.
 
     Parameters
@@ -105,28 +94,30 @@ def blended(
     threads : Threads
         In which shares are chosen, member by member.
     """
-    # scikit-learn has threads of its own
-    prepared = [
-        (member, [_with_mixture(n, member, options) for n in member.chosen()])
-        for member in members
-    ]
-    both = threads.map(lambda pair: _blend_all(*pair, options.tol), prepared)
+    # one after the other: warnings are silenced for all threads at once
+    prepared = [_prepared(member, options.max_components) for member in members]
+    both = threads.map(lambda given: _averages(*given, options.tol), prepared)
     ensemble, gains = zip(*both, strict=True)
     return list(ensemble), sum(gains) / len(gains)
 
 
-def _with_mixture(network, member: Member, options: Options) -> tuple:
-    if not can_blend(network):
-        return network, None
-    return network, mixture_beside(network, member, options.max_components)
+def _prepared(member: Member, max_components: int) -> tuple:
+    """Chosen networks, mixtures beside those that they may help, and held-out rows."""
+    networks = member.chosen()
+    mixtures = [
+        mixture_beside(network, member, max_components) if can_blend(network) else None
+        for network in networks
+    ]
+    return networks, mixtures, member.held_out
 
 
-def _blend_all(member: Member, pairs, tol: float) -> tuple[list, float]:
-    networks, total = [], 0.0
-    for network, mixture in pairs:
-        share, gain = torch.zeros(()), 0.0
+def _averages(networks, mixtures, held_out: Rows, tol: float) -> tuple[list, float]:
+    """Networks, or averages of them where that gains, and what they gain in all."""
+    chosen, total = [], 0.0
+    for network, mixture in zip(networks, mixtures, strict=True):
         if mixture is not None:
-            share, gain = best_share(network, mixture, member.held_out, tol)
-        networks.append(Blend(network, mixture, share) if share.any() else network)
-        total += gain
-    return networks, total
+            share, gain = best_share(network, mixture, held_out, tol)
+            network = Blend(network, mixture, share) if share.any() else network
+            total += gain
+        chosen.append(network)
+    return chosen, total

@@ -1,5 +1,6 @@
 """Whether a fit may go on from the weights of the one before."""
 
+from .normal_scores import NormalScores
 from .process import stopping_time
 
 
@@ -22,6 +23,9 @@ def check_continuation(estimator, factorization) -> None:
         "share_weights": (factorization.sharing, previous.sharing),
         "noise_floor": (stopping_time(estimator.noise_floor), saved["t_min"]),
     }
+    if estimator.normal_scores != "auto":
+        has_scores = isinstance(estimator.margins_, NormalScores)
+        asked["normal_scores"] = bool(estimator.normal_scores), has_scores
     if estimator.n_networks is not None:
         asked["n_networks"] = estimator.n_networks, len(estimator.model_["ensemble"])
     for name in ("hidden_size", "n_layers", "n_rounds"):

@@ -12,7 +12,7 @@ import numpy as np
 from .graphs import Factorization
 from .margins import InverseSinh
 from .metrics import paired_difference
-from .mixtures import MAX_FAMILY, fit_mixture, largest, regressions
+from .mixtures import MAX_FAMILY, family_regressions, fit_mixture
 from .normal_scores import NormalScores
 
 # with fewer rows what is held out cannot tell maps apart
@@ -20,6 +20,8 @@ MIN_ROWS = 50
 # of up to so many rows each part is held out once, of more only one or a part of it
 N_PARTS, FEW_ROWS, MAX_HELD_OUT = 4, 1000, 2000
 MAX_COMPONENTS = 16
+# of the split and of the mixtures: the same table always gets the same map
+SEED = 0
 # standard errors by which normal scores must be ahead
 CLEARLY = 2.0
 
@@ -46,7 +48,6 @@ def normal_scores_help(
     weight: np.ndarray,
     families: Sequence[tuple[int, ...]],
     noise_floor: float,
-    seed: int = 0,
 ) -> bool:
     """Whether mixtures predict clearly better after `NormalScores`.
 
@@ -60,16 +61,14 @@ def normal_scores_help(
         Columns, each followed by its context.
     noise_floor : float
         Noise left in the density, relative to the scale of a column given its context.
-    seed : int
-        Seed of the split and of the mixtures.
     """
     if len(X) < MIN_ROWS or max(map(len, families)) > MAX_FAMILY:
         return False
     terms = []
-    for rows, held_out in _splits(len(X), seed):
+    for rows, held_out in _splits(len(X)):
         parts = [(X[i], weight[i]) for i in (rows, held_out)]
         both = [
-            held_out_log_density(kind, *parts, families, noise_floor, seed)
+            held_out_log_density(kind, *parts, families, noise_floor, SEED)
             for kind in (NormalScores, InverseSinh)
         ]
         terms.append((*both, weight[held_out]))
@@ -77,9 +76,9 @@ def normal_scores_help(
     return gain.mean > CLEARLY * gain.standard_error
 
 
-def _splits(n: int, seed: int):
+def _splits(n: int):
     """Pairs of rows to fit to and rows to hold out."""
-    order = np.random.default_rng(seed).permutation(n)
+    order = np.random.default_rng(SEED).permutation(n)
     parts = np.array_split(order, N_PARTS)
     for part in parts if n <= FEW_ROWS else parts[:1]:
         yield np.setdiff1d(order, part), part[:MAX_HELD_OUT]
@@ -90,23 +89,19 @@ def held_out_log_density(
 ) -> np.ndarray:
     """Log-density of held-out rows in data units by mixtures, after a kind of margins."""
     margins = kind.fit(*training)
-    Z, Z_held_out = margins.forward_training(training[0]), margins.forward(held_out[0])
+    Z = margins.forward_training(training[0]), margins.forward(held_out[0])
     families = [family for family in families if not margins.constant[family[0]]]
 
     def fit(family, max_components):
-        columns = list(family)
-        tables = (Z[:, columns], training[1]), (Z_held_out[:, columns], held_out[1])
+        weights = training[1], held_out[1]
+        tables = [(z[:, family], w) for z, w in zip(Z, weights, strict=True)]
         return fit_mixture(*tables, max_components=max_components, seed=seed)
 
-    linear = {f: fit(f, 1) for f in largest(families)}
-    mixed = {f: fit(f, MAX_COMPONENTS) for f in linear}
+    linear = family_regressions(families, lambda family: fit(family, 1))
+    mixed = family_regressions(families, lambda family: fit(family, MAX_COMPONENTS))
     total = margins.log_derivative(held_out[0])
     for family in families:
-        around = next(f for f in mixed if set(family) <= set(f))
-        own, *context = map(around.index, family)
-        left = regressions(linear[around], own, context).variance
-        terms = regressions(mixed[around], own, context).log_density(
-            *np.split(Z_held_out[:, list(family)], [1], axis=1), noise_floor**2 * left
-        )
-        total = total + terms
+        own_and_context = np.split(Z[1][:, family], [1], axis=1)
+        noise = noise_floor**2 * linear[family].variance
+        total = total + mixed[family].log_density(*own_and_context, noise)
     return total

@@ -10,7 +10,7 @@ It is a coarse model, but with few rows a steady one. Plain numpy.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 N_COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 # numbers of components tried without gain before the search ends
@@ -53,14 +54,14 @@ class Regressions:
     intercept: np.ndarray
     variance: np.ndarray
 
-    def log_density(self, own: np.ndarray, context: np.ndarray, noise: float = 0.0):
+    def log_density(self, own: np.ndarray, context: np.ndarray, noise=0.0):
         """Log-density of the column given its context, shape (n_samples,).
 
         Parameters
         ----------
         own : ndarray of shape (n_samples, 1)
         context : ndarray of shape (n_samples, C)
-        noise : float
+        noise : float or ndarray of shape (n_components,)
             Variance of independent noise in the column.
         """
         away = np.einsum("kij,nkj->nki", self.whitening, context[:, None] - self.centre)
@@ -79,6 +80,9 @@ def fit_mixture(
     seed: int,
 ) -> GaussianMixture:
     """Mixture whose number of components predicts held-out rows best.
+
+    A few numbers are tried in ascending order, the largest last, until two in a row gain
+    nothing.
 
     Parameters
     ----------
@@ -118,7 +122,8 @@ def _by_weight(rows, weight, random) -> np.ndarray:
 
 
 def _expectation_maximization(rows, k: int, seed: int) -> GaussianMixture:
-    with warnings.catch_warnings():
+    # with one thread sums do not depend on how many there are
+    with threadpool_limits(1), warnings.catch_warnings():
         # ties make fewer clusters than asked for; what predicts held-out rows counts
         warnings.simplefilter("ignore", ConvergenceWarning)
         return GaussianMixture(k, reg_covar=RIDGE, random_state=seed).fit(rows)
@@ -142,6 +147,29 @@ def regressions(
         intercept=means[:, own] - (slope * means[:, c]).sum(axis=1),
         variance=np.maximum(left, RIDGE),
     )
+
+
+def family_regressions(
+    families: Sequence[tuple[int, ...]], fit: Callable[[tuple[int, ...]], GaussianMixture]
+) -> dict[tuple[int, ...], Regressions]:
+    """What mixtures say of the first column of each family given the others.
+
+    Families that lie in another are described by the mixture of that one.
+
+    Parameters
+    ----------
+    families : sequence of tuple of int
+        Columns, each followed by its context.
+    fit : callable
+        Mixture of the columns of a family.
+    """
+    fitted = {family: fit(family) for family in largest(families)}
+    found = {}
+    for family in families:
+        around = next(f for f in fitted if set(family) <= set(f))
+        own, *context = map(around.index, family)
+        found[family] = regressions(fitted[around], own, context)
+    return found
 
 
 def largest(families: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:

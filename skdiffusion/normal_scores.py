@@ -21,6 +21,10 @@ from .margins import InverseSinh, alike
 WIDTH = 2.0
 # points of a curve, evenly spaced in normal scores, and kernels of its distribution
 MAX_KNOTS, MAX_KERNELS = 65, 2000
+# least distance of these points in widths of kernels
+KNOTS_APART = 0.25
+# share of the standard deviation below which the middle half counts as a spike
+SPIKE = 0.1
 # halvings of an interval that find a value to the last digits
 N_HALVINGS = 60
 
@@ -142,14 +146,27 @@ def _normal_scores(u: np.ndarray, weight: np.ndarray) -> Curve:
     """Curve of the normal scores of a column; the identity if it is constant."""
     if np.ptp(u) == 0:
         return Curve(np.array([-1.0, 1.0]), np.array([-1.0, 1.0]))
-    centres = _quantiles(u, weight, _levels(min(len(u), MAX_KERNELS)))
-    width = WIDTH * _silverman(centres, len(u))
+    centres = _between_rows(u, weight, _levels(min(len(u), MAX_KERNELS)))
+    width = WIDTH * _silverman(u.std(), centres, weight.sum() ** 2 / (weight**2).sum())
     ends = ndtri(_levels(len(centres))[[0, -1]])
-    knots = np.unique(_quantiles(u, weight, ndtr(np.linspace(*ends, MAX_KNOTS))))
-    # ties and rounding: points much closer than the kernels are wide say the same twice
-    apart = np.diff(np.floor(4 * (knots - knots[0]) / width), prepend=-1) > 0
-    knots = np.r_[knots[apart], knots[-1]] if not apart[-1] else knots[apart]
+    inner = _between_rows(u, weight, ndtr(np.linspace(*ends, MAX_KNOTS)))
+    knots = _apart(np.r_[u.min(), inner, u.max()], KNOTS_APART * width)
     return Curve(knots, _scores_of(knots, centres, width))
+
+
+def _apart(points: np.ndarray, least: float) -> np.ndarray:
+    """First and last of ascending points, and others at least so far from each other.
+
+    Points much closer than the kernels are wide, as ties and rounding make them, say the
+    same twice.
+    """
+    kept = [points[0]]
+    for point in points[1:-1]:
+        if point - kept[-1] >= least:
+            kept.append(point)
+    if len(kept) > 1 and points[-1] - kept[-1] < least:
+        kept.pop()
+    return np.array([*kept, points[-1]])
 
 
 def _scores_of(u: np.ndarray, centres: np.ndarray, width: float) -> np.ndarray:
@@ -166,15 +183,19 @@ def _levels(n: int) -> np.ndarray:
     return (np.arange(n) + 0.5) / n
 
 
-def _quantiles(u: np.ndarray, weight: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def _between_rows(u: np.ndarray, weight: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Weighted quantiles, between rows on straight lines."""
     order = np.argsort(u)
     reached = np.cumsum(weight[order]) - 0.5 * weight[order]
     return np.interp(levels, reached / weight.sum(), u[order])
 
 
-def _silverman(u: np.ndarray, n: int) -> float:
-    """Width of kernels by Silverman's rule, for n rows like these."""
-    low, high = np.quantile(u, [0.25, 0.75])
-    spread = [s for s in (u.std(), (high - low) / 1.349) if s > 0]
-    return 0.9 * min(spread, default=1.0) * n**-0.2
+def _silverman(deviation: float, centres: np.ndarray, n: float) -> float:
+    """Width of kernels by Silverman's rule, for n rows of a standard deviation.
+
+    A middle half that is all but one value says nothing of the width of the rest.
+    """
+    low, high = np.quantile(centres, [0.25, 0.75])
+    middle = (high - low) / 1.349
+    spread = min(deviation, middle) if middle > SPIKE * deviation else deviation
+    return 0.9 * spread * n**-0.2

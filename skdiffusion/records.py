@@ -50,7 +50,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Options:
-    """Optimisation parameters, named as in the estimators."""
+    """Parameters of training, named as in the estimators."""
 
     learning_rate_init: float
     weight_decay: float | None

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ._warnings import InterruptedFit, warn_user
 from .batches import split
 from .blending import blended
+from .denoisers import Denoiser
 from .members import Member
 from .networks import ScoreNetwork
 from .objectives import DENOISING, LIKELIHOOD, STAGES
@@ -140,10 +141,7 @@ def fit_networks(
     with Threads(len(ensemble), rows.z.device) as threads:
         members = _first_members(ensemble, rows, options, generator, threads)
         members = _through_stages(members, options, record, threads, report)
-        fitted = [m.chosen() for m in members]
-        # who interrupts does not want to wait
-        if options.max_components and members[0].best and record.stopped_by != INTERRUPT:
-            fitted, record.gain_of_mixtures = blended(members, options, threads)
+        fitted = _averaged(members, options, record, threads)
     for complaint in record.complaints(n_columns=rows.z.shape[1]):
         warn_user(complaint, ConvergenceWarning)
     return fitted, record
@@ -181,6 +179,20 @@ def _through_stages(members, options, record: Record, threads, report) -> list[M
         record.stopped_by = "a loss that is not finite"
         warn_user(f"{error} The best weights so far are kept.", ConvergenceWarning)
     return members
+
+
+def _averaged(members, options, record: Record, threads) -> list[list[Denoiser]]:
+    """Chosen networks, averaged with mixtures unless somebody does not want to wait."""
+    alone = [m.chosen() for m in members]
+    if not (options.max_components and members[0].best) or record.stopped_by == INTERRUPT:
+        return alone
+    try:
+        averages, record.gain_of_mixtures = blended(members, options, threads)
+    except KeyboardInterrupt:
+        record.stopped_by = INTERRUPT
+        warn_user(INTERRUPTED.format(record.n_steps), InterruptedFit)
+        return alone
+    return averages
 
 
 def _offspring(generator: torch.Generator) -> torch.Generator:

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from skdiffusion import FactorizedDiffusionDensity
 from skdiffusion.margin_choice import held_out_log_density, normal_scores_help
 from skdiffusion.margins import InverseSinh
-from skdiffusion.normal_scores import WIDTH, Curve, NormalScores
+from skdiffusion.normal_scores import WIDTH, Curve, NormalScores, _apart
 
 
 def tables():
@@ -20,6 +20,10 @@ def tables():
         "heavy": random.standard_cauchy((500, 1)),
         "ties": random.randint(0, 4, (300, 1)).astype(float),
         "zeros": np.r_[np.zeros(250), random.exponential(size=50)][:, None],
+        "rare": (np.arange(4000) < 2).astype(float)[:, None],
+        "ties up to rounding": np.r_[
+            random.choice([0.3, 0.1 * 3], 300), random.standard_normal(200)
+        ][:, None],
         "two values": np.array([[0.0], [1.0]]),
         "tiny": 1e-8 * random.standard_normal((100, 1)),
         "huge": 1e8 * random.standard_normal((100, 1)) + 1e9,
@@ -42,6 +46,7 @@ def test_rows_come_back(mapped):
 
 
 def test_log_derivative_is_that_of_small_differences(mapped):
+    """The slope is positive everywhere."""
     X, margins, rows = mapped
     step = 1e-6 * np.ptp(X)
     slope = (margins.forward(rows + step) - margins.forward(rows - step)) / (2 * step)
@@ -102,6 +107,12 @@ def test_constant_columns_stay_constant():
     np.testing.assert_array_equal(margins.forward_training(X)[:, 0], 0)
 
 
+def test_points_of_a_curve_are_apart():
+    points = np.array([0.0, 0.05, 0.2, 0.25, 0.9, 1.0])
+    assert _apart(points, 0.15).tolist() == [0.0, 0.2, 1.0]
+    assert _apart(points[:2], 0.15).tolist() == [0.0, 0.05]
+
+
 def test_alike_columns_share_their_curve():
     X = np.random.RandomState(0).exponential(size=(200, 2)) * [1, 2]
     margins = NormalScores.fit(X, np.ones(200), ["a", "a"])
@@ -135,8 +146,8 @@ FAMILIES = [(0,), (1, 0)]
 
 
 def test_skewed_columns_get_normal_scores_and_separated_ones_do_not():
-    assert normal_scores_help(skewed() ** 3, np.ones(600), FAMILIES, 0.03, 0)
-    assert not normal_scores_help(separated(), np.ones(600), FAMILIES, 0.03, 0)
+    assert normal_scores_help(skewed() ** 3, np.ones(600), FAMILIES, 0.03)
+    assert not normal_scores_help(separated(), np.ones(600), FAMILIES, 0.03)
 
 
 def test_held_out_log_density_is_in_data_units():
@@ -188,6 +199,12 @@ def test_samples_after_normal_scores_follow_the_density():
     np.testing.assert_allclose(
         model.to_normal(model.from_normal(noise)), noise, atol=1e-3
     )
+
+
+def test_a_warm_start_keeps_its_margins():
+    model = quick(normal_scores=True, warm_start=True).fit(skewed())
+    with pytest.raises(ValueError, match="normal_scores changed"):
+        model.set_params(normal_scores=False).fit(skewed())
 
 
 def test_what_normal_scores_may_be():

@@ -98,6 +98,19 @@ def test_an_interrupted_fit_keeps_the_best_weights(chain, monkeypatch):
     )
 
 
+def test_an_interruption_of_averages_keeps_the_networks(chain, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(floor, "blended", interrupted)
+    with pytest.warns(UserWarning, match="interrupted at step"):
+        density = short().fit(chain.data)
+    alone = short(max_components=0).fit(chain.data)
+    np.testing.assert_array_equal(
+        density.score_samples(chain.data), alone.score_samples(chain.data)
+    )
+
+
 def test_an_interruption_while_graphs_are_judged_ends_the_fit(chain, monkeypatch):
     def interrupted(self, *args):
         raise KeyboardInterrupt

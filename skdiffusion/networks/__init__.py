@@ -5,10 +5,11 @@ training conditional networks may be averaged with mixtures (`Blend`).
 """
 
 from ._average import AverageOfNetworks, average
+from ._blend import Blend, mixture_shares
 from ._conditional import ConditionalNetwork
 from ._initial import initial_ensemble, initial_networks
 from ._joint import JointNetwork
-from ._mixture import Blend, ConditionalMixture, mixture_shares
+from ._mixture import ConditionalMixture
 from ._trainable import ScoreNetwork
 
 NETWORKS = {network.__name__: network for network in (ConditionalNetwork, JointNetwork)}
@@ -16,7 +17,8 @@ NETWORKS = {network.__name__: network for network in (ConditionalNetwork, JointN
 
 def network_from_state(state: dict) -> ScoreNetwork:
     """Network of any kind from the result of its `to_state`, as training left it."""
-    return NETWORKS[state["network"]].from_state(state)
+    own = {name: value for name, value in state.items() if name != "mixture"}
+    return NETWORKS[state["network"]].from_state(own)
 
 
 def from_state(state: dict) -> ScoreNetwork | Blend:

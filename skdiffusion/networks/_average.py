@@ -41,12 +41,15 @@ class AverageOfNetworks(Denoiser):
 
     def velocity(self, r_t: Tensor, t: Tensor, code: list) -> Tensor:
         pairs = zip(self.members, code, strict=True)
-        return sum(m.velocity(r_t, t, c) for m, c in pairs) / len(code)
+        return self._mean([m.velocity(r_t, t, c) for m, c in pairs])
 
     def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code: list):
         pairs = zip(self.members, code, strict=True)
         both = [m.velocity_and_divergence(r_t, t, c) for m, c in pairs]
-        return tuple(sum(parts) / len(code) for parts in zip(*both, strict=True))
+        return tuple(self._mean(parts) for parts in zip(*both, strict=True))
+
+    def _mean(self, parts: Sequence[Tensor]) -> Tensor:
+        return sum(parts) / len(parts)
 
     def split(self) -> list[Denoiser]:
         parts = zip(*(member.split() for member in self.members), strict=True)

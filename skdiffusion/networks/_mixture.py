@@ -1,4 +1,4 @@
-r"""Mixtures of linear regressions as denoisers, and averages of them with networks.
+r"""Mixtures of linear regressions as denoisers.
 
 Noise keeps a mixture of normal distributions what it is. With regressions of mean
 :math:`\mu_k` and variance :math:`v_k` given the context,
@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..denoisers import Denoiser
 from ..mixtures import Regressions
 from ..process import noise_floor
 from ._columns import ConditionalColumns
@@ -74,13 +73,10 @@ class ConditionalMixture(ConditionalColumns):
             In standard units; None is the linear regression of the network.
         """
         n_components = max(len(r.log_weight) for r in known if r is not None)
-        sizes = {"context_size": network.coef.shape[1]}
-        new = cls(network.columns, network.contexts, n_components=n_components, **sizes)
-        theirs = network.state_dict()
-        columns = ConditionalColumns(network.columns, network.contexts, **sizes)
-        shared = {name: theirs[name] for name in columns.state_dict()}
-        new = new.to(network.coef)
-        new.load_state_dict(new.state_dict() | shared)
+        sizes = {"n_components": n_components, "context_size": network.coef.shape[1]}
+        new = cls(network.columns, network.contexts, **sizes).to(network.coef)
+        own, theirs = new.state_dict(), network.state_dict()
+        new.load_state_dict({k: theirs.get(k, value) for k, value in own.items()})
         least = (NARROWEST * noise_floor(network.t_min)) ** 2
         for i, regressions in enumerate(known):
             if regressions is not None:
@@ -113,12 +109,17 @@ class ConditionalMixture(ConditionalColumns):
 
     def encode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithms of weights and means given the contexts, both (k, K, n)."""
-        context = self.context_inputs(z)
-        away = context.unsqueeze(1) - self.centre.unsqueeze(2)
-        distance = torch.matmul(away, self.whitening.transpose(2, 3)).square().sum(-1)
-        log_weight = self.log_weight.unsqueeze(2) - 0.5 * distance
-        mean = torch.matmul(self.slope, context.transpose(1, 2))
-        return torch.log_softmax(log_weight, dim=1), mean + self.mean.unsqueeze(2)
+        # once a path, so in double precision, in which the place of a row does not count
+        context = self.context_inputs(z).double()
+        away = context.unsqueeze(1) - self.centre.double().unsqueeze(2)
+        whitening = self.whitening.double().transpose(2, 3)
+        distance = torch.matmul(away, whitening).square().sum(-1)
+        log_weight = torch.log_softmax(
+            self.log_weight.unsqueeze(2) - 0.5 * distance, dim=1
+        )
+        mean = torch.matmul(self.slope.double(), context.transpose(1, 2))
+        code = torch.log_softmax(log_weight, dim=1), mean + self.mean.unsqueeze(2)
+        return tuple(x.to(self.coef.dtype) for x in code)
 
     def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
         return self.velocity_and_divergence(r_t, t, code)[0]
@@ -138,92 +139,3 @@ class ConditionalMixture(ConditionalColumns):
         # shares change with the difference of their score from the mean one
         dv = (share * (slope + (v - mean_v) * (score - mean_score))).sum(1)
         return mean_v.squeeze(1).T, dv.T
-
-    def to_state(self) -> dict:
-        """Numbers of components and numpy arrays, beside the state of a network."""
-        arrays = {name: x.cpu().numpy() for name, x in self.state_dict().items()}
-        return {"n_components": self.log_weight.shape[1], "arrays": arrays}
-
-
-def mixture_shares(ensemble: Sequence[Sequence[Denoiser]]) -> np.ndarray:
-    """Mean over members of the share of the mixture, column by column."""
-    shares = np.zeros(sum(len(network.columns) for network in ensemble[0]))
-    for network in (network for member in ensemble for network in member):
-        if isinstance(network, Blend):
-            shares[list(network.columns)] += network.share.cpu().numpy() / len(ensemble)
-    return shares
-
-
-class Blend(Denoiser):
-    """Average of the velocities of a network and a mixture, column by column.
-
-    Parameters
-    ----------
-    network : ConditionalNetwork
-    mixture : ConditionalMixture
-        Beside the network.
-    share : Tensor of shape (n_own,)
-        Weight of the mixture in the average for each column, from 0 to 1.
-    """
-
-    separable = True
-
-    def __init__(self, network: ConditionalNetwork, mixture: ConditionalMixture, share):
-        super().__init__()
-        self.network, self.mixture = network, mixture
-        self.columns, self.colours = network.columns, network.colours
-        self.register_buffer("share", torch.as_tensor(share).to(network.coef))
-
-    @property
-    def t_min(self) -> float:
-        """Smallest time."""
-        return self.network.t_min
-
-    @property
-    def floats_per_row(self) -> int:
-        return self.network.floats_per_row + self.mixture.floats_per_row
-
-    def engines(self) -> dict[tuple[int, ...], str]:
-        """Kind of model of every column, for printing."""
-        return self.network.engines()
-
-    def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.to_own(z)
-
-    def from_own(self, r: Tensor, z: Tensor) -> Tensor:
-        return self.network.from_own(r, z)
-
-    def encode(self, z: Tensor) -> tuple:
-        return self.network.encode(z), self.mixture.encode(z)
-
-    def velocity(self, r_t: Tensor, t: Tensor, code: tuple) -> Tensor:
-        parts = zip((self.network, self.mixture), code, strict=True)
-        return torch.lerp(*(part.velocity(r_t, t, c) for part, c in parts), self.share)
-
-    def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code: tuple):
-        parts = zip((self.network, self.mixture), code, strict=True)
-        both = [part.velocity_and_divergence(r_t, t, c) for part, c in parts]
-        return tuple(torch.lerp(*pair, self.share) for pair in zip(*both, strict=True))
-
-    def split(self) -> list[Denoiser]:
-        parts = self.network.split()
-        return [self] if len(parts) == 1 else [self.select(p.columns) for p in parts]
-
-    def select(self, columns) -> "Blend":
-        share = self.share[[self.columns.index(j) for j in columns]]
-        return Blend(self.network.select(columns), self.mixture.select(columns), share)
-
-    def to_state(self) -> dict:
-        """State of the network, and what it is averaged with."""
-        mixture = {"share": self.share.cpu().numpy(), **self.mixture.to_state()}
-        return {**self.network.to_state(), "mixture": mixture}
-
-    @classmethod
-    def from_state(cls, network: ConditionalNetwork, state: dict) -> "Blend":
-        """Blend of a network from what the result of `to_state` has beside it."""
-        sizes = {"context_size": network.coef.shape[1]}
-        places = (network.columns, network.contexts)
-        mixture = ConditionalMixture(*places, n_components=state["n_components"], **sizes)
-        arrays = {k: torch.tensor(np.asarray(a)) for k, a in state["arrays"].items()}
-        mixture.load_state_dict(arrays)
-        return cls(network, mixture, torch.tensor(np.asarray(state["share"])))

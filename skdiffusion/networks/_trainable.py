@@ -163,8 +163,7 @@ class ScoreNetwork(Denoiser):
     @classmethod
     def from_state(cls, state: dict) -> "ScoreNetwork":
         """Network from the result of `to_state`."""
-        beside = "network", "arrays", "mixture"
-        options = {k: v for k, v in state.items() if k not in beside}
+        options = {k: v for k, v in state.items() if k not in ("network", "arrays")}
         network = cls(**options)
         arrays = {k: torch.tensor(np.asarray(a)) for k, a in state["arrays"].items()}
         network.load_state_dict(arrays)
