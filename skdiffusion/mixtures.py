@@ -97,16 +97,16 @@ def fit_mixture(
     rows, weight = held_out
     sample = _by_weight(*training, np.random.default_rng(seed))
     best, best_score, n_worse = None, -np.inf, 0
-    for k in N_COMPONENTS:
-        if k > min(max_components, len(sample)) or n_worse == PATIENCE:
-            break
+    limit = min(max_components, len(sample))
+    for k in (*(k for k in N_COMPONENTS if k < limit), limit):
         mixture = _expectation_maximization(sample, k, seed)
-        score, n_worse = (
-            np.average(mixture.score_samples(rows), weights=weight),
-            n_worse + 1,
-        )
+        score = np.average(mixture.score_samples(rows), weights=weight)
         if score > best_score:
             best, best_score, n_worse = mixture, score, 0
+        else:
+            n_worse += 1
+        if n_worse == PATIENCE:
+            break
     return best
 
 
