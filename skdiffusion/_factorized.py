@@ -21,6 +21,7 @@ from .networks import (
     mixture_shares,
     network_from_state,
 )
+from .normal_scores import NormalScores
 from .process import noise_floor, stopping_time
 from .records import Options, Record, Rows
 from .training import fit_networks, most_checks
@@ -114,7 +115,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     max_components : int, default=16
         Largest number of components of Gaussian mixtures that are averaged with the
         trained networks, column by column as far as held-out rows gain from it; with 0
-        none are. Joint blocks and columns that share weights never are.
+        none are, nor with joint blocks, shared weights or without held-out rows.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
@@ -158,8 +159,8 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     graph_ : networkx.DiGraph, networkx.Graph or None
         The graph used: that given or, with "auto", that chosen.
     graph_scores_ : dict from str to float
-        With "auto", held-out mean log-density in nats of a short fit with each learned
-        graph and with "none"; NaN for graphs whose factors are too large.
+        With "auto", held-out mean log-density in nats of a short fit of networks alone
+        with each learned graph and with "none"; NaN for graphs with too large factors.
     loss_curve_ : list of float
         Denoising loss of every step, averaged over columns; near 1 at the start.
     likelihood_curve_ : list of float
@@ -172,7 +173,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     best_validation_score_ : float or None
         Held-out mean log-density of the model that was kept.
     mixture_shares_ : ndarray of shape (`n_features_in_`,)
-        Share of the Gaussian mixture in the velocity of each column, from 0 to 1.
+        Share of the mixture in the velocity of each column, the mean over networks.
     n_iter_ : int
         Number of denoising steps taken in the last fit; 0 for fewer than 50 rows.
     noise_floor_ : float
@@ -316,7 +317,11 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         if self._continues():
             check_continuation(self, factorization)
             return self.margins_
-        return fit_margins(X, weight, factorization, self.normal_scores, self.noise_floor)
+        given = self.normal_scores, self.noise_floor
+        margins = fit_margins(X, weight, factorization, *given)
+        if isinstance(margins, NormalScores):
+            self._report("columns are mapped to normal scores")
+        return margins
 
     def _continues(self) -> bool:
         return self.warm_start and hasattr(self, "model_")

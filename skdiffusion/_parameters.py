@@ -27,7 +27,9 @@ def _check_structure(estimator) -> None:
         check_choice("graph", graph, ("auto",), "or a networkx graph or None")
         refuse_attribute(share_weights)
     check_choice("diffusion", estimator.diffusion, DIFFUSIONS)
-    if estimator.normal_scores != "auto":
+    if isinstance(estimator.normal_scores, str):
+        check_choice("normal_scores", estimator.normal_scores, ("auto",), "or a boolean")
+    else:
         check_boolean("normal_scores", estimator.normal_scores, "or 'auto'")
     if not isinstance(share_weights, str):
         check_boolean("share_weights", share_weights, "or an attribute's name")

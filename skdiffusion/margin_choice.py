@@ -17,8 +17,8 @@ from .normal_scores import NormalScores
 
 # with fewer rows what is held out cannot tell maps apart
 MIN_ROWS = 50
-# of up to so many rows each part is held out once, of more only one or a part of it
-N_PARTS, FEW_ROWS, MAX_HELD_OUT = 4, 1000, 2000
+# parts are held out one after the other until so many rows were
+N_PARTS, ENOUGH_HELD_OUT, MAX_PART = 4, 1000, 2000
 MAX_COMPONENTS = 16
 # of the split and of the mixtures: the same table always gets the same map
 SEED = 0
@@ -79,9 +79,11 @@ def normal_scores_help(
 def _splits(n: int):
     """Pairs of rows to fit to and rows to hold out."""
     order = np.random.default_rng(SEED).permutation(n)
-    parts = np.array_split(order, N_PARTS)
-    for part in parts if n <= FEW_ROWS else parts[:1]:
-        yield np.setdiff1d(order, part), part[:MAX_HELD_OUT]
+    n_held_out = 0
+    for part in np.array_split(order, N_PARTS):
+        if n_held_out < ENOUGH_HELD_OUT:
+            yield np.setdiff1d(order, part), part[:MAX_PART]
+        n_held_out += len(part)
 
 
 def held_out_log_density(

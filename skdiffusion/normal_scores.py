@@ -14,6 +14,7 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.special import log_ndtr, logsumexp, ndtr, ndtri, ndtri_exp
 
+from ._validation import effective_size
 from .margins import InverseSinh, alike
 
 # width of the kernels in multiples of Silverman's, which is for densities: what is
@@ -94,6 +95,10 @@ class NormalScores:
     first: InverseSinh
     curves: tuple[Curve, ...]
 
+    def __repr__(self) -> str:
+        """Without the points of all curves."""
+        return f"NormalScores of {len(self.curves)} columns"
+
     @property
     def constant(self) -> np.ndarray:
         """Columns without variation beyond rounding, which have no scores."""
@@ -147,7 +152,7 @@ def _normal_scores(u: np.ndarray, weight: np.ndarray) -> Curve:
     if np.ptp(u) == 0:
         return Curve(np.array([-1.0, 1.0]), np.array([-1.0, 1.0]))
     centres = _between_rows(u, weight, _levels(min(len(u), MAX_KERNELS)))
-    width = WIDTH * _silverman(u.std(), centres, weight.sum() ** 2 / (weight**2).sum())
+    width = WIDTH * _silverman(centres, effective_size(weight))
     ends = ndtri(_levels(len(centres))[[0, -1]])
     inner = _between_rows(u, weight, ndtr(np.linspace(*ends, MAX_KNOTS)))
     knots = _apart(np.r_[u.min(), inner, u.max()], KNOTS_APART * width)
@@ -190,12 +195,12 @@ def _between_rows(u: np.ndarray, weight: np.ndarray, levels: np.ndarray) -> np.n
     return np.interp(levels, reached / weight.sum(), u[order])
 
 
-def _silverman(deviation: float, centres: np.ndarray, n: float) -> float:
-    """Width of kernels by Silverman's rule, for n rows of a standard deviation.
+def _silverman(u: np.ndarray, n: float) -> float:
+    """Width of kernels by Silverman's rule, for n rows like these.
 
     A middle half that is all but one value says nothing of the width of the rest.
     """
-    low, high = np.quantile(centres, [0.25, 0.75])
-    middle = (high - low) / 1.349
+    low, high = np.quantile(u, [0.25, 0.75])
+    middle, deviation = (high - low) / 1.349, u.std()
     spread = min(deviation, middle) if middle > SPIKE * deviation else deviation
     return 0.9 * spread * n**-0.2

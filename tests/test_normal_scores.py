@@ -100,6 +100,15 @@ def test_weights_count_like_repeated_rows():
     assert np.abs(weighted.forward(grid) - plain).max() > 0.05
 
 
+def test_a_far_row_of_no_weight_does_not_count():
+    X = np.r_[standard_normal(300, 1) ** 3, [[1e6]]]
+    weight = np.r_[np.ones(300), 1e-9]
+    grid = np.linspace(-3, 3, 50)[:, None]
+    actual = NormalScores.fit(X, weight).forward(grid)
+    expected = NormalScores.fit(X[:300], np.ones(300)).forward(grid)
+    np.testing.assert_allclose(actual, expected, atol=0.05)
+
+
 def test_constant_columns_stay_constant():
     X = np.column_stack([np.full(50, 3.0), standard_normal(50, 1)])
     margins = NormalScores.fit(X, np.ones(50))
@@ -209,4 +218,6 @@ def test_a_warm_start_keeps_its_margins():
 
 def test_what_normal_scores_may_be():
     with pytest.raises(TypeError, match="normal_scores must be True or False or 'auto'"):
-        quick(normal_scores="no").fit(standard_normal(20, 2))
+        quick(normal_scores=2).fit(standard_normal(20, 2))
+    with pytest.raises(ValueError, match="Did you mean 'auto'"):
+        quick(normal_scores="Auto").fit(standard_normal(20, 2))
