@@ -41,9 +41,15 @@ def hard_tables():
 
 
 def integral(estimator, n=20_001):
-    """Mass of one column, on a grid that is even in standardised units."""
-    x = estimator.margins_.inverse(np.linspace(-12, 12, n)[:, None])
-    return np.trapezoid(np.exp(estimator.score_samples(x)), x[:, 0])
+    """Mass of one column, on a grid that is even in standardised units.
+
+    In these units, too: those of the data crowd where a map is steep, and trapezoids
+    there were wrong by 0.001 at a spike where 200,001 of them gave 1.0003.
+    """
+    z = np.linspace(-12, 12, n)
+    x = estimator.margins_.inverse(z[:, None])
+    slope = estimator.margins_.log_derivative(x)
+    return np.trapezoid(np.exp(estimator.score_samples(x) - slope), z)
 
 
 @pytest.mark.parametrize("name", hard_tables())
