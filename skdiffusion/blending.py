@@ -21,8 +21,8 @@ from .records import Options, Rows
 
 # of the mixture in the average
 SHARES = (0.25, 0.5, 0.75, 1.0)
-# of a gain that may be an error of the solver, beyond what is allowed anyway
-SOLVER_SHARE = 0.01
+# of a gain, and in multiples of what is allowed anyway: how far the grids may differ then
+SOLVER_SHARE, MOST_ALLOWED = 0.1, 3
 
 
 def can_blend(network) -> bool:
@@ -74,7 +74,7 @@ def best_share(
         share = torch.where(better, candidate, share)
         best = torch.where(better, terms, best)
     gain = (held_out.weight.unsqueeze(1) * (best - start)).mean(0)
-    allowed = (SOLVER_SHARE * gain).clamp(min=RESOLVED)
+    allowed = (SOLVER_SHARE * gain).clamp(RESOLVED, MOST_ALLOWED * RESOLVED)
     chosen = row_terms(Blend(network, mixture, share), held_out, coarse)
     resolved = is_resolved(chosen, best, held_out.weight, allowed)
     return torch.where(resolved, share, 0), float(gain[resolved].sum())
