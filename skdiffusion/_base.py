@@ -253,8 +253,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
 
     def _fit_margins(self, X, weight, factorization):
         """Fitted maps of single columns to standard units."""
-        sharing = factorization.sharing
-        return Standardization.fit(X, weight, sharing.columns if sharing else None)
+        return Standardization.fit(X, weight, factorization.labels)
 
     def _check_labels(self, columns) -> None:
         """Raise or warn if labels of columns could be taken for positions."""

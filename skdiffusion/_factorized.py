@@ -363,8 +363,8 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
 
     def _suited(self, n_rows: int, factorization) -> dict[str, int]:
         """Parameters that follow the rows where they are not given."""
-        joint = any(block.engine == "joint" for block in factorization.blocks)
-        return suited({name: getattr(self, name) for name in FOLLOW_ROWS}, n_rows, joint)
+        given = {name: getattr(self, name) for name in FOLLOW_ROWS}
+        return suited(given, n_rows, factorization.has_joint_blocks)
 
     def _options(self, chosen: dict) -> Options:
         given = vars(self) | chosen

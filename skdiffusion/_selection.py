@@ -170,7 +170,7 @@ def _structure(estimator, graph, n_columns: int) -> tuple | None:
         factorization = factorize(graph, n_columns, **options)
     except ValueError:
         return None
-    joint = any(block.engine == "joint" for block in factorization.blocks)
+    joint = factorization.has_joint_blocks
     return None if joint and estimator.diffusion == "auto" else factorization.structure
 
 

@@ -49,3 +49,14 @@ def make_generator(random_state: np.random.RandomState, device="cpu"):
     """Torch generator seeded from a numpy random state; global states stay untouched."""
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     return torch.Generator(device=device).manual_seed(seed)
+
+
+def to_arrays(module: torch.nn.Module) -> dict[str, np.ndarray]:
+    """State of a module as numpy arrays."""
+    return {name: to_numpy(value) for name, value in module.state_dict().items()}
+
+
+def load_arrays(module: torch.nn.Module, arrays: dict) -> None:
+    """Take over a state from the result of `to_arrays`."""
+    tensors = {name: torch.tensor(np.asarray(a)) for name, a in arrays.items()}
+    module.load_state_dict(tensors)

@@ -31,19 +31,19 @@ def row_terms(denoiser: Denoiser, rows: Rows, path: Path) -> Tensor:
         return torch.cat([log_density_of_own(denoiser, z, path) for z in chunks])
 
 
-def is_resolved(first: Tensor, last: Tensor, weight: Tensor, allowed: Tensor) -> Tensor:
+def is_resolved(first: Tensor, last: Tensor, rows: Rows, allowed: Tensor) -> Tensor:
     """Which parts have mean scores that differ little between two grids.
 
     Parameters
     ----------
     first, last : Tensor of shape (n_samples, n_parts)
-        Log-densities of held-out rows.
-    weight : Tensor of shape (n_samples,)
-        Weights that average to one.
+        Log-densities of the rows.
+    rows : Rows
+        Held-out rows.
     allowed : Tensor of shape (n_parts,)
         Largest difference that counts as little.
     """
-    return (weight.unsqueeze(1) * (first - last)).mean(0).abs() <= allowed
+    return rows.mean(first - last).abs() <= allowed
 
 
 def judge(networks, rows: Rows, grids: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
@@ -58,8 +58,7 @@ def judge(networks, rows: Rows, grids: Sequence[int]) -> list[tuple[Tensor, Tens
         by_grid = [row_terms(network, rows, Path(t_min, n)) for n in grids]
         first, last = (network.part_scores(by_grid[i]) for i in (0, -1))
         n_columns = network.part_scores(last.new_ones(1, len(network.columns)))[0]
-        resolved = is_resolved(first, last, rows.weight, RESOLVED * n_columns)
-        judged.append((last, resolved))
+        judged.append((last, is_resolved(first, last, rows, RESOLVED * n_columns)))
     return judged
 
 

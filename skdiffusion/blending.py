@@ -73,10 +73,10 @@ def best_share(
         better = clearly_better(terms, best, held_out.weight, tol)
         share = torch.where(better, candidate, share)
         best = torch.where(better, terms, best)
-    gain = (held_out.weight.unsqueeze(1) * (best - start)).mean(0)
+    gain = held_out.mean(best - start)
     allowed = (SOLVER_SHARE * gain).clamp(RESOLVED, MOST_ALLOWED * RESOLVED)
     chosen = row_terms(Blend(network, mixture, share), held_out, coarse)
-    resolved = is_resolved(chosen, best, held_out.weight, allowed)
+    resolved = is_resolved(chosen, best, held_out, allowed)
     return torch.where(resolved, share, 0), float(gain[resolved].sum())
 
 

@@ -34,13 +34,13 @@ def fit_margins(
     Not judged are tables with joint blocks, whose factors are not conditional, and with
     columns that share their map.
     """
-    sharing, blocks = factorization.sharing, factorization.blocks
+    labels = factorization.labels
     if normal_scores == "auto":
-        judged = sharing is None and all(b.engine != "joint" for b in blocks)
-        families = [(*b.columns, *b.context) for b in blocks]
+        judged = labels is None and not factorization.has_joint_blocks
+        families = [(*b.columns, *b.context) for b in factorization.blocks]
         normal_scores = judged and normal_scores_help(X, weight, families, noise_floor)
     kind = NormalScores if normal_scores else InverseSinh
-    return kind.fit(X, weight, sharing.columns if sharing else None)
+    return kind.fit(X, weight, labels)
 
 
 def normal_scores_help(

@@ -40,8 +40,7 @@ def velocity_loss(
     t = stratified_times(len(r), t_min, generator=generator, like=r)
     t_column = t.unsqueeze(1)
     v = network.velocity(noised(r, eps, t_column), t, network.encode(rows.z))
-    error = v - velocity_target(r, eps, t_column)
-    return (rows.weight.unsqueeze(1) * error**2).mean(0)
+    return rows.mean((v - velocity_target(r, eps, t_column)) ** 2)
 
 
 def likelihood_loss(
@@ -53,7 +52,7 @@ def likelihood_loss(
     whatever is dropped. There is no other chance in it: the generator is not used.
     """
     log_density = log_density_of_own(network, rows.z, Path(t_min, LIKELIHOOD_STEPS))
-    return -(rows.weight.unsqueeze(1) * log_density).mean(0)
+    return -rows.mean(log_density)
 
 
 @dataclass(frozen=True)

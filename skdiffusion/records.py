@@ -42,6 +42,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.z)
 
+    def mean(self, values: Tensor) -> Tensor:
+        """Weighted mean over the rows of values of shape (n_samples, m), shape (m,)."""
+        return (self.weight.unsqueeze(1) * values).mean(0)
+
     def take(self, i: Tensor) -> "Rows":
         """Some of the rows, with weights that average to one again."""
         weight = self.weight[i]

@@ -171,8 +171,7 @@ def _through_stages(members, options, record: Record, threads, report) -> list[M
             members = threads.map(lambda m: m.going_on(later, LIKELIHOOD), members)
             Trainer(members, later, record).run(threads, report)
     except KeyboardInterrupt:
-        record.stopped_by = INTERRUPT
-        warn_user(INTERRUPTED.format(record.n_steps), InterruptedFit)
+        _note_interruption(record)
     except FloatingPointError as error:
         if members[0].objective is DENOISING:
             raise
@@ -189,10 +188,14 @@ def _averaged(members, options, record: Record, threads) -> list[list[Denoiser]]
     try:
         averages, record.gain_of_mixtures = blended(members, options, threads)
     except KeyboardInterrupt:
-        record.stopped_by = INTERRUPT
-        warn_user(INTERRUPTED.format(record.n_steps), InterruptedFit)
+        _note_interruption(record)
         return alone
     return averages
+
+
+def _note_interruption(record: Record) -> None:
+    record.stopped_by = INTERRUPT
+    warn_user(INTERRUPTED.format(record.n_steps), InterruptedFit)
 
 
 def _offspring(generator: torch.Generator) -> torch.Generator:

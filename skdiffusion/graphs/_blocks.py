@@ -92,6 +92,16 @@ class Factorization:
         return {j: block.context for block in self.blocks for j in block.columns}
 
     @property
+    def has_joint_blocks(self) -> bool:
+        """Whether some columns are diffused together."""
+        return any(block.engine == "joint" for block in self.blocks)
+
+    @property
+    def labels(self) -> tuple | None:
+        """Labels of the columns, equal where they share a scaling; None if none do."""
+        return self.sharing.columns if self.sharing else None
+
+    @property
     def structure(self) -> tuple:
         """Blocks without their engines: what two factorizations have in common."""
         return tuple((b.columns, b.context, b.factors) for b in self.blocks)

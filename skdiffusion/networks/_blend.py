@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._torch import to_numpy
+from .._torch import load_arrays, to_arrays, to_numpy
 from ..denoisers import Denoiser
 from ._average import AverageOfNetworks
 from ._conditional import ConditionalNetwork
@@ -42,7 +42,9 @@ class Blend(AverageOfNetworks):
         return torch.lerp(*parts, self.share)
 
     def split(self) -> list[Denoiser]:
-        return [self.select(part.columns) for part in self.members[0].split()]
+        parts = [member.split() for member in self.members]
+        shares = self.share.split([len(part.columns) for part in parts[0]])
+        return [Blend(*part) for part in zip(*parts, shares, strict=True)]
 
     def select(self, columns) -> "Blend":
         share = self.share[[self.columns.index(j) for j in columns]]
@@ -51,10 +53,12 @@ class Blend(AverageOfNetworks):
     def to_state(self) -> dict:
         """State of the network, and beside it what it is averaged with."""
         network, mixture = self.members
-        arrays = {name: to_numpy(value) for name, value in mixture.state_dict().items()}
-        beside = {"n_components": mixture.log_weight.shape[1], "arrays": arrays}
-        share = to_numpy(self.share)
-        return {**network.to_state(), "mixture": {**beside, "share": share}}
+        beside = {
+            "n_components": mixture.log_weight.shape[1],
+            "arrays": to_arrays(mixture),
+            "share": to_numpy(self.share),
+        }
+        return {**network.to_state(), "mixture": beside}
 
     @classmethod
     def from_state(cls, network: ConditionalNetwork, state: dict) -> "Blend":
@@ -64,8 +68,7 @@ class Blend(AverageOfNetworks):
             "context_size": network.coef.shape[1],
         }
         mixture = ConditionalMixture(network.columns, network.contexts, **sizes)
-        arrays = {k: torch.tensor(np.asarray(a)) for k, a in state["arrays"].items()}
-        mixture.load_state_dict(arrays)
+        load_arrays(mixture, state["arrays"])
         return cls(network, mixture, torch.tensor(np.asarray(state["share"])))
 
 

@@ -29,7 +29,7 @@ class ConditionalColumns(Denoiser):
 
     Notes
     -----
-    A subclass has `_sizes`, the other keyword arguments of its constructor.
+    A subclass extends `_sizes` by the other keyword arguments of its constructor.
     """
 
     separable = True

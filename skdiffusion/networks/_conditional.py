@@ -34,18 +34,14 @@ class ConditionalNetwork(ConditionalColumns, ScoreNetwork):
 
     Parameters
     ----------
-    columns : sequence of int
-        The columns it owns, one block each.
-    contexts : sequence of sequence of int
-        The context of each column.
+    columns, contexts, context_size
+        As for `ConditionalColumns`.
     t_min : float
         Smallest time, which scales the features of the time.
     hidden_size : int
         Width of the residual network of one column.
     n_layers : int
         Number of residual blocks of two layers.
-    context_size : int, default=None
-        Size to which contexts are padded; None is the size of the largest.
     kinds : sequence of int, default=None
         Columns of one kind share their weights; None shares none.
 

@@ -114,9 +114,7 @@ class ConditionalMixture(ConditionalColumns):
         away = context.unsqueeze(1) - self.centre.double().unsqueeze(2)
         whitening = self.whitening.double().transpose(2, 3)
         distance = torch.matmul(away, whitening).square().sum(-1)
-        log_weight = torch.log_softmax(
-            self.log_weight.unsqueeze(2) - 0.5 * distance, dim=1
-        )
+        log_weight = self.log_weight.unsqueeze(2) - 0.5 * distance
         mean = torch.matmul(self.slope.double(), context.transpose(1, 2))
         code = torch.log_softmax(log_weight, dim=1), mean + self.mean.unsqueeze(2)
         return tuple(x.to(self.coef.dtype) for x in code)

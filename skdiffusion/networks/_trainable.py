@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .._torch import to_numpy
+from .._torch import load_arrays, to_arrays
 from ..denoisers import Denoiser
 
 
@@ -157,14 +156,13 @@ class ScoreNetwork(Denoiser):
 
     def to_state(self) -> dict:
         """Options and weights as plain numbers and numpy arrays."""
-        arrays = {name: to_numpy(value) for name, value in self.state_dict().items()}
-        return {"network": type(self).__name__, **self.options(), "arrays": arrays}
+        name = type(self).__name__
+        return {"network": name, **self.options(), "arrays": to_arrays(self)}
 
     @classmethod
     def from_state(cls, state: dict) -> "ScoreNetwork":
         """Network from the result of `to_state`."""
         options = {k: v for k, v in state.items() if k not in ("network", "arrays")}
         network = cls(**options)
-        arrays = {k: torch.tensor(np.asarray(a)) for k, a in state["arrays"].items()}
-        network.load_state_dict(arrays)
+        load_arrays(network, state["arrays"])
         return network
