@@ -13,7 +13,7 @@ import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
-from experiment import arguments, over_seeds, run_missing, select, table
+from experiment import DENOISED, arguments, over_seeds, run_missing, select, table
 from wide_lattice import MAX_EXACT_SIDE, make_wide_lattice
 
 from skdiffusion import FactorizedDiffusionDensity
@@ -22,8 +22,6 @@ from skdiffusion.metrics import paired_difference
 
 N_FRESH = 1000
 FIELDS = ["experiment", "n_columns", "n_samples", "estimator", "seed", "kl", "error"]
-# networks that denoise only: what is compared is the factorization, not the training
-DENOISED = {"max_iter_likelihood": 0, "max_components": 0}
 ESTIMATORS = {
     "joint": {"diffusion": "joint"},
     "joint, shared": {"diffusion": "joint", "share_weights": True},

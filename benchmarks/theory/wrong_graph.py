@@ -12,7 +12,7 @@ import itertools
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
-from experiment import arguments, curve, over_seeds, run_missing, select, table
+from experiment import DENOISED, arguments, curve, over_seeds, run_missing, select, table
 from scipy.special import logsumexp
 
 from skdiffusion import FactorizedDiffusionDensity
@@ -34,9 +34,7 @@ def measure(graph, n_samples, seed):
     """Divergence of one fit, and the standard error of its estimate."""
     train = make_nonlinear_chain(n_samples, N_COLUMNS, random_state=seed)
     fresh = make_nonlinear_chain(N_FRESH, N_COLUMNS, random_state=10_000 + seed).data
-    # denoised only, as in joint_diffusion.py
-    options = {"max_iter_likelihood": 0, "max_components": 0, "random_state": seed}
-    density = FactorizedDiffusionDensity(GRAPHS[graph], **options)
+    density = FactorizedDiffusionDensity(GRAPHS[graph], random_state=seed, **DENOISED)
     density.fit(train.data)
     kl = paired_difference(train.log_density(fresh), density.score_samples(fresh))
     return kl.mean, kl.standard_error
