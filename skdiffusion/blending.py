@@ -2,7 +2,8 @@
 
 Networks have little bias and much chance error, mixtures of a few normal distributions
 the reverse, so an average of their velocities is often better than either. How much of
-the mixture enters is chosen for each column; zero is among the choices.
+the mixture enters is chosen for each column; zero is among the choices. Mixtures are then
+fitted to all rows: nothing is chosen any more, and held-out rows would be wasted.
 """
 
 from collections.abc import Sequence
@@ -10,11 +11,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .best_states import RESOLVED, clearly_better, is_resolved, row_terms
+from .best_states import RESOLVED, is_resolved, row_terms
 from .denoisers import Denoiser
 from .flow import Path
 from .members import Member
-from .mixtures import MAX_FAMILY, family_regressions, fit_mixture
+from .mixtures import (
+    MAX_FAMILY,
+    Family,
+    GaussianMixture,
+    family_regressions,
+    fit_mixture,
+    largest,
+    refitted,
+)
 from .networks import Blend, ConditionalMixture, ConditionalNetwork
 from .objectives import LIKELIHOOD
 from .records import Options, Rows
@@ -38,86 +47,108 @@ def can_blend(network) -> bool:
     )
 
 
+def families_of(network: ConditionalNetwork) -> list[Family]:
+    """Columns of a network that are not determined, each followed by its context."""
+    own = zip(network.columns, network.contexts, network.active, strict=True)
+    return [(j, *context) for j, context, active in own if active]
+
+
 def mixture_beside(
-    network: ConditionalNetwork, member: Member, max_components: int
+    network: ConditionalNetwork, mixtures: dict[Family, GaussianMixture]
 ) -> ConditionalMixture:
-    """Mixtures of the families of a network, fitted to the rows it was trained on."""
-    own = zip(network.columns, network.contexts, strict=True)
-    families = [(j, *context) for j, context in own]
-    wanted = [f for f, active in zip(families, network.active, strict=True) if active]
-    known = family_regressions(wanted, lambda f: _fit(f, member, max_components))
-    return ConditionalMixture.beside(network, [known.get(f) for f in families])
-
-
-def _fit(family: tuple[int, ...], member: Member, max_components: int):
-    """Mixture of the columns of a family; held-out rows choose how many components."""
-    tables = [
-        (rows.z[:, family].double().cpu().numpy(), rows.weight.double().cpu().numpy())
-        for rows in (member.rows, member.held_out)
-    ]
-    generator, device = member.generator, member.generator.device
-    seed = int(torch.randint(2**31, (), generator=generator, device=device))
-    return fit_mixture(*tables, max_components=max_components, seed=seed)
+    """What mixtures of the largest families of a network say of its columns."""
+    found = family_regressions(families_of(network), mixtures)
+    known = {family[0]: regressions for family, regressions in found.items()}
+    return ConditionalMixture.beside(network, [known.get(j) for j in network.columns])
 
 
 def best_share(
     network: ConditionalNetwork, mixture: ConditionalMixture, held_out: Rows, tol: float
 ) -> tuple[Tensor, float]:
-    """Share of the mixture for each column, and the gain of all columns in nats a row."""
+    """Share of the mixture for each column, and the gain of all columns in nats a row.
+
+    Shares that gain no more than `tol` are 0, and those that the solver does not resolve.
+    """
     coarse, fine = (Path(network.t_min, n) for n in LIKELIHOOD.grids)
-    share = torch.zeros_like(network.intercept)
-    start = best = row_terms(network, held_out, fine)
-    for candidate in SHARES:
-        blend = Blend(network, mixture, torch.full_like(share, candidate))
-        terms = row_terms(blend, held_out, fine)
-        better = clearly_better(terms, best, held_out.weight, tol)
-        share = torch.where(better, candidate, share)
-        best = torch.where(better, terms, best)
-    gain = held_out.mean(best - start)
+    candidates = torch.tensor((0.0, *SHARES)).to(network.intercept)
+    blends = [
+        Blend(network, mixture, share.expand(len(network.columns)))
+        for share in candidates
+    ]
+    terms = torch.stack([row_terms(blend, held_out, fine) for blend in blends])
+    gain, best = torch.stack([held_out.mean(x - terms[0]) for x in terms]).max(0)
+    chosen = row_terms(Blend(network, mixture, candidates[best]), held_out, coarse)
     allowed = (SOLVER_SHARE * gain).clamp(RESOLVED, MOST_ALLOWED * RESOLVED)
-    chosen = row_terms(Blend(network, mixture, share), held_out, coarse)
-    resolved = is_resolved(chosen, best, held_out, allowed)
-    return torch.where(resolved, share, 0), float(gain[resolved].sum())
+    best_terms = terms.gather(0, best.expand(1, *chosen.shape))[0]
+    taken = (gain > tol) & is_resolved(chosen, best_terms, held_out, allowed)
+    return torch.where(taken, candidates[best], 0), float(gain[taken].sum())
 
 
 def blended(
-    members: Sequence[Member], options: Options, threads
+    members: Sequence[Member], rows: Rows, options: Options, threads
 ) -> tuple[list[list[Denoiser]], float]:
     """Chosen networks of members, those that gain averaged with mixtures; the mean gain.
 
     Parameters
     ----------
     members : sequence of Member
-        Trained, with held-out rows.
+        Trained, with held-out rows, of which each of their networks makes a candidate.
+    rows : Rows
+        All rows, for the mixtures in the end.
     options : Options
         Of them `max_components` and `tol` count.
     threads : Threads
         In which shares are chosen, member by member.
     """
-    # one after the other: warnings are silenced for all threads at once
-    prepared = [_prepared(member, options.max_components) for member in members]
-    both = threads.map(lambda given: _averages(*given, options.tol), prepared)
-    ensemble, gains = zip(*both, strict=True)
-    return list(ensemble), sum(gains) / len(gains)
-
-
-def _prepared(member: Member, max_components: int) -> tuple:
-    """Chosen networks, mixtures beside those that they may help, and held-out rows."""
-    networks = member.chosen()
-    mixtures = [
-        mixture_beside(network, member, max_components) if can_blend(network) else None
-        for network in networks
+    # mixtures one after the other: warnings are silenced for all threads at once
+    candidates = [
+        [_Candidate(network, member, options) for network in member.chosen()]
+        for member in members
     ]
-    return networks, mixtures, member.held_out
+    gains = threads.map(lambda member: sum(c.choose() for c in member), candidates)
+    ensemble = [[c.fitted_to(rows) for c in member] for member in candidates]
+    return ensemble, sum(gains) / len(gains)
 
 
-def _averages(networks, mixtures, held_out: Rows, tol: float) -> tuple[list, float]:
-    """Networks, or averages of them where that gains, and what they gain in all."""
-    chosen, total = [], 0.0
-    for network, mixture in zip(networks, mixtures, strict=True):
-        if mixture is not None:
-            share, gain = best_share(network, mixture, held_out, tol)
-            network = Blend(network, mixture, share) if share.any() else network
-            total += gain
-        chosen.append(network)
-    return chosen, total
+class _Candidate:
+    """A trained network, with mixtures beside it if they may help."""
+
+    def __init__(self, network, member: Member, options: Options):
+        self.network, self.held_out, self.tol = network, member.held_out, options.tol
+        self.mixtures, self.share = {}, torch.zeros(len(network.columns))
+        if can_blend(network):
+            generator, device = member.generator, member.generator.device
+            self.seed = int(torch.randint(2**31, (), generator=generator, device=device))
+            self.mixtures = {
+                family: self._fit(family, member.rows, options.max_components)
+                for family in largest(families_of(network))
+            }
+
+    def _fit(self, family: Family, rows: Rows, max_components: int) -> GaussianMixture:
+        """Mixture of training rows; held-out rows choose how many components."""
+        tables = [_arrays(part, family) for part in (rows, self.held_out)]
+        return fit_mixture(*tables, max_components=max_components, seed=self.seed)
+
+    def choose(self) -> float:
+        """Choose the share of each column; return what held-out rows gain."""
+        if not self.mixtures:
+            return 0.0
+        mixture = mixture_beside(self.network, self.mixtures)
+        self.share, gain = best_share(self.network, mixture, self.held_out, self.tol)
+        return gain
+
+    def fitted_to(self, rows: Rows) -> Denoiser:
+        """The network, averaged with mixtures of given rows if held-out rows gained."""
+        if not self.share.any():
+            return self.network
+        mixtures = {
+            family: refitted(mixture, *_arrays(rows, family), seed=self.seed)
+            for family, mixture in self.mixtures.items()
+        }
+        mixture = mixture_beside(self.network, mixtures)
+        return Blend(self.network, mixture, self.share)
+
+
+def _arrays(rows: Rows, family: Family):
+    """Columns of a family and weights of rows, as arrays."""
+    return tuple(x.double().cpu().numpy() for x in (rows.z[:, family], rows.weight))

@@ -12,7 +12,7 @@ import numpy as np
 from .graphs import Factorization
 from .margins import InverseSinh
 from .metrics import paired_difference
-from .mixtures import MAX_FAMILY, family_regressions, fit_mixture
+from .mixtures import MAX_FAMILY, family_regressions, fit_mixture, largest
 from .normal_scores import NormalScores
 
 # with fewer rows what is held out cannot tell maps apart
@@ -99,8 +99,10 @@ def held_out_log_density(
         tables = [(z[:, family], w) for z, w in zip(Z, weights, strict=True)]
         return fit_mixture(*tables, max_components=max_components, seed=seed)
 
-    linear = family_regressions(families, lambda family: fit(family, 1))
-    mixed = family_regressions(families, lambda family: fit(family, MAX_COMPONENTS))
+    linear, mixed = (
+        family_regressions(families, {f: fit(f, most) for f in largest(families)})
+        for most in (1, MAX_COMPONENTS)
+    )
     total = margins.log_derivative(held_out[0])
     for family in families:
         own_and_context = np.split(Z[1][:, family], [1], axis=1)

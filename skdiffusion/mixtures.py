@@ -10,7 +10,7 @@ It is a coarse model, but with few rows a steady one. Plain numpy.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ MAX_ROWS = 5000
 RIDGE = 1e-6
 # a covariance of more columns has more entries than most tables have rows
 MAX_FAMILY = 40
+
+Family = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,28 @@ def fit_mixture(
     return best
 
 
+def refitted(
+    mixture: GaussianMixture, rows: np.ndarray, weight: np.ndarray, *, seed: int
+) -> GaussianMixture:
+    """Mixture of as many components, from where another one is, fitted to other rows.
+
+    Parameters
+    ----------
+    mixture : GaussianMixture
+        Start of the steps.
+    rows, weight : ndarray of shape (n_samples, d) and (n_samples,)
+        In standard units; drawn by weight if they weigh differently.
+    seed : int
+        Seed of the draws.
+    """
+    start = {
+        f"{name}_init": getattr(mixture, f"{name}_")
+        for name in ("weights", "means", "precisions")
+    }
+    sample = _by_weight(rows, weight, np.random.default_rng(seed))
+    return _expectation_maximization(sample, len(mixture.weights_), seed, **start)
+
+
 def _by_weight(rows, weight, random) -> np.ndarray:
     """At most `MAX_ROWS` rows, each as often on average as its weight says."""
     n = min(len(rows), MAX_ROWS)
@@ -121,12 +145,13 @@ def _by_weight(rows, weight, random) -> np.ndarray:
     return rows[order[np.minimum(np.searchsorted(reached, levels), len(rows) - 1)]]
 
 
-def _expectation_maximization(rows, k: int, seed: int) -> GaussianMixture:
+def _expectation_maximization(rows, k: int, seed: int, **start) -> GaussianMixture:
     # with one thread sums do not depend on how many there are
     with threadpool_limits(1), warnings.catch_warnings():
         # ties make fewer clusters than asked for; what predicts held-out rows counts
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return GaussianMixture(k, reg_covar=RIDGE, random_state=seed).fit(rows)
+        model = GaussianMixture(k, reg_covar=RIDGE, random_state=seed, **start)
+        return model.fit(rows)
 
 
 def regressions(
@@ -150,29 +175,26 @@ def regressions(
 
 
 def family_regressions(
-    families: Sequence[tuple[int, ...]], fit: Callable[[tuple[int, ...]], GaussianMixture]
-) -> dict[tuple[int, ...], Regressions]:
+    families: Sequence[Family], mixtures: Mapping[Family, GaussianMixture]
+) -> dict[Family, Regressions]:
     """What mixtures say of the first column of each family given the others.
-
-    Families that lie in another are described by the mixture of that one.
 
     Parameters
     ----------
     families : sequence of tuple of int
         Columns, each followed by its context.
-    fit : callable
-        Mixture of the columns of a family.
+    mixtures : mapping of tuple of int to GaussianMixture
+        Of the `largest` families; it describes those that lie in it, too.
     """
-    fitted = {family: fit(family) for family in largest(families)}
     found = {}
     for family in families:
-        around = next(f for f in fitted if set(family) <= set(f))
+        around = next(f for f in mixtures if set(family) <= set(f))
         own, *context = map(around.index, family)
-        found[family] = regressions(fitted[around], own, context)
+        found[family] = regressions(mixtures[around], own, context)
     return found
 
 
-def largest(families: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def largest(families: Sequence[Family]) -> list[Family]:
     """Families that lie in no other, each once, with columns in ascending order."""
     found: list[set[int]] = []
     for family in sorted({frozenset(f) for f in families}, key=len, reverse=True):

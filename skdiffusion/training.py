@@ -141,7 +141,7 @@ def fit_networks(
     with Threads(len(ensemble), rows.z.device) as threads:
         members = _first_members(ensemble, rows, options, generator, threads)
         members = _through_stages(members, options, record, threads, report)
-        fitted = _averaged(members, options, record, threads)
+        fitted = _averaged(members, rows, options, record, threads)
     for complaint in record.complaints(n_columns=rows.z.shape[1]):
         warn_user(complaint, ConvergenceWarning)
     return fitted, record
@@ -180,13 +180,13 @@ def _through_stages(members, options, record: Record, threads, report) -> list[M
     return members
 
 
-def _averaged(members, options, record: Record, threads) -> list[list[Denoiser]]:
+def _averaged(members, rows, options, record: Record, threads) -> list[list[Denoiser]]:
     """Chosen networks, averaged with mixtures unless somebody does not want to wait."""
     alone = [m.chosen() for m in members]
     if not (options.max_components and members[0].best) or record.stopped_by == INTERRUPT:
         return alone
     try:
-        averages, record.gain_of_mixtures = blended(members, options, threads)
+        averages, record.gain_of_mixtures = blended(members, rows, options, threads)
     except KeyboardInterrupt:
         _note_interruption(record)
         return alone

@@ -1,6 +1,7 @@
 """Mixtures of families, their closed-form flow, and averages of them with networks."""
 
 import warnings
+from types import SimpleNamespace
 
 import networkx as nx
 import numpy as np
@@ -8,16 +9,16 @@ import pytest
 import torch
 from conftest import standard_normal
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from skdiffusion import FactorizedDiffusionDensity, mixtures
 from skdiffusion.best_states import row_terms
-from skdiffusion.blending import best_share, can_blend
+from skdiffusion.blending import best_share, blended, can_blend
 from skdiffusion.datasets import make_separated_mixture
 from skdiffusion.flow import Path, from_normal, log_density_of_own, own_to_normal
-from skdiffusion.mixtures import fit_mixture, largest, regressions
+from skdiffusion.mixtures import fit_mixture, largest, refitted, regressions
 from skdiffusion.networks import (
     Blend,
     ConditionalMixture,
@@ -26,6 +27,7 @@ from skdiffusion.networks import (
     network_from_state,
 )
 from skdiffusion.records import Rows
+from skdiffusion.threads import Threads
 
 T_MIN = np.arctan(0.03)
 SEPARATED = np.r_[
@@ -180,6 +182,30 @@ def test_rows_beyond_the_limit_are_drawn(monkeypatch):
     assert mixture.covariances_[0, 0, 0] ** 0.5 == pytest.approx(28.9, abs=6)
 
 
+def test_a_mixture_is_refitted_from_where_it_is():
+    """One component takes the moments of the other rows; three keep their clusters."""
+    rows, all_rows = SEPARATED[:200], SEPARATED
+    weight = np.ones(len(all_rows))
+    part = rows, np.ones(len(rows))
+    one = fit_mixture(part, part, max_components=1, seed=0)
+    again = refitted(one, all_rows, weight, seed=0)
+    np.testing.assert_allclose(again.means_[0], all_rows.mean(0), atol=1e-10)
+    expected = np.cov(all_rows.T, bias=True) + mixtures.RIDGE * np.eye(2)
+    np.testing.assert_allclose(again.covariances_[0], expected, atol=1e-10)
+    three = known_clusters()
+    means = refitted(three, all_rows, weight, seed=0).means_
+    np.testing.assert_allclose(means, three.means_, atol=0.1)
+
+
+def known_clusters():
+    """Mixture with the clusters of `SEPARATED` in an order of its own."""
+    mixture = GaussianMixture(3)
+    mixture.weights_ = np.full(3, 1 / 3)
+    mixture.means_ = np.array([[0.0, -2.0], [2.0, 2.0], [-2.0, 2.0]])
+    mixture.precisions_ = np.tile(np.eye(2) / 0.09, (3, 1, 1))
+    return mixture
+
+
 def test_largest_families():
     families = [(2, 0, 1), (1, 0), (0,), (3, 2), (1, 0, 2), (4,)]
     assert largest(families) == [(0, 1, 2), (2, 3), (4,)]
@@ -305,6 +331,30 @@ def test_shares_that_the_solver_does_not_resolve_are_not_used(
     share, gain = best_share(network, mixture, rows_of(z), tol=1e-4)
     assert share.tolist() == [float(kept)]
     assert (gain > 0.2) == kept
+
+
+def test_held_out_rows_judge_mixtures_and_are_then_fitted_to():
+    """Catches mixtures that leave out the held-out rows, or judge themselves by them."""
+    z = 0.5 * standard_normal(300, 1) + 0.4
+    training, held_out, everything = rows_of(z[:200]), rows_of(z[200:]), rows_of(z)
+    network, _ = clustered_column(z)
+    member = SimpleNamespace(
+        chosen=lambda: [network],
+        rows=training,
+        held_out=held_out,
+        generator=torch.Generator().manual_seed(0),
+    )
+    options = SimpleNamespace(max_components=1, tol=1e-4)
+    with Threads(1, torch.device("cpu")) as threads:
+        ensemble, gain = blended([member], everything, options, threads)
+    mixture = ensemble[0][0].members[1]
+    assert ensemble[0][0].share.tolist() == [1.0]
+    assert float(mixture.mean[0, 0]) == pytest.approx(z.mean(), abs=1e-6)
+    of_training = GaussianMixture(1, reg_covar=mixtures.RIDGE).fit(z[:200])
+    mean, variance = of_training.means_[0, 0], of_training.covariances_[0, 0, 0]
+    judged = norm.logpdf(z[200:], mean, np.sqrt(variance + 0.03**2)).mean()
+    alone = norm.logpdf(z[200:], 0, np.sqrt(1 + 0.03**2)).mean()
+    assert gain == pytest.approx(judged - alone, abs=1e-3)
 
 
 def test_what_cannot_be_averaged(network):
