@@ -21,7 +21,7 @@ from ._frames import to_frame
 from ._questions import QuestionsMixin
 from ._selection import Choice
 from ._torch import resolve_device, to_numpy, to_tensor
-from ._validation import check_boolean, check_integer, check_weight
+from ._validation import check_boolean, check_integer, check_numbers, check_weight
 from ._warnings import warn_user
 from .chunks import by_chunks
 from .conditioning import intervened
@@ -58,6 +58,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
 
     _smoothing = "noise_floor"
 
+    @torch.inference_mode(False)
     def fit(self, X, y=None, sample_weight=None):
         """Estimate the density of the rows of a table.
 
@@ -83,6 +84,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         self._check_common_parameters()
         self._check_parameters()
         columns = getattr(X, "columns", None)
+        check_numbers(X)
         X = validate_data(
             self, X, dtype=np.float64, ensure_min_samples=2, ensure_all_finite="allow-nan"
         )

@@ -1,10 +1,13 @@
 """Checks of parameters and weights, with errors that say what to do."""
 
+import datetime
 import difflib
 import numbers
 
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length
+
+NUMBERS_ONLY = "a density is fitted to columns of numbers"
 
 
 def check_integer(
@@ -61,6 +64,33 @@ def check_choice(name: str, value, choices, alternative: str = "") -> None:
     listed = ", ".join(map(repr, choices))
     other = f" {alternative}" if alternative else ""
     raise ValueError(f"{name} must be one of {listed}{other}, got {value!r}.{hint}")
+
+
+def check_numbers(X) -> None:
+    """Raise if a table, array or DataFrame, holds text or dates.
+
+    Anything else that is no number is left to scikit-learn.
+    """
+    if isinstance(X, np.ndarray) and X.size and _is_no_number(X):
+        raise ValueError(f"X holds text or dates, {X.flat[0]!r}, but {NUMBERS_ONLY}.")
+    if not hasattr(X, "columns"):
+        return
+    found = [name for name in X.columns if _is_no_number(X[name])]
+    if found:
+        raise ValueError(
+            f"columns {found} of X hold text or dates, but {NUMBERS_ONLY}. Leave them "
+            f"out, X.drop(columns={found}), or turn them into numbers on a scale, such "
+            "as days."
+        )
+
+
+def _is_no_number(values) -> bool:
+    """Whether an array, or a column of a DataFrame, is of text or dates."""
+    # without its rows a column of integers with missing cells is one of integers
+    kind = np.asarray(values[:0]).dtype.kind
+    if kind != "O":
+        return kind in "MmUS"
+    return any(isinstance(x, str | datetime.date) for x in np.asarray(values).flat)
 
 
 def check_weight(sample_weight, X: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KernelDensity
 
 from skdiffusion import FactorizedDiffusionDensity, training
@@ -501,7 +502,8 @@ def test_wrong_parameter_is_named_before_training(chain, parameters, error, mess
     [
         (np.array([[1.0, np.nan], [2.0, 3.0]]), "NaN"),
         (np.array([[1.0, np.inf], [2.0, 3.0]]), "infinity"),
-        (np.array([["a", "b"], ["c", "d"]]), "could not convert|dtype"),
+        (np.array([["a", "b"], ["c", "d"]]), "X holds text or dates, .*'a'"),
+        (np.array([["2026-01-01"], ["2026-01-02"]], dtype="datetime64"), "dates"),
         (np.array([1.0, 2.0]), "2D array"),
         (np.zeros((0, 2)), "0 sample"),
         (np.zeros((1, 2)), "1 sample"),
@@ -510,6 +512,40 @@ def test_wrong_parameter_is_named_before_training(chain, parameters, error, mess
 def test_wrong_table_is_refused(X, message):
     with pytest.raises(ValueError, match=message):
         FactorizedDiffusionDensity().fit(X)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["u", "v", "u"],
+        pd.Categorical(["u", "v", "u"]),
+        pd.date_range("2026-01-01", periods=3),
+        [1.5, "v", 2.5],
+    ],
+)
+def test_columns_of_text_or_dates_are_named(column):
+    table = pd.DataFrame({"x": [1.0, 2.0, 3.0], "kind": column})
+    with pytest.raises(ValueError, match=r"columns \['kind'\] of X hold text or dates"):
+        FactorizedDiffusionDensity().fit(table)
+
+
+def test_numbers_of_any_type_are_numbers():
+    """Catches a check of types that refuses what can be fitted."""
+    x, kinds = pd.Series([1, 2, 4, 3]), ("object", "Int64", "int8", "float32")
+    table = pd.DataFrame({kind: x.astype(kind) for kind in kinds})
+    with pytest.warns(ConvergenceWarning, match="nothing was trained"):
+        assert FactorizedDiffusionDensity().fit(table).n_features_in_ == 4
+    table["missing"] = pd.array([1, None, 2, 3], dtype="Int64")
+    with pytest.raises(ValueError, match="NaN in 1 of 4 rows"):
+        FactorizedDiffusionDensity().fit(table)
+
+
+def test_fits_in_inference_mode_of_torch(chain):
+    options = {"max_iter": 20, "max_iter_likelihood": 4, "random_state": 0}
+    expected = FactorizedDiffusionDensity(**options).fit(chain.data)
+    with torch.inference_mode():
+        model = FactorizedDiffusionDensity(**options).fit(chain.data)
+    assert model.loss_curve_ == expected.loss_curve_
 
 
 @pytest.mark.parametrize(
