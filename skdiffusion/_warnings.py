@@ -3,8 +3,8 @@
 import sys
 import warnings
 
-# scikit-learn's wrappers around methods of an estimator
-INSIDE = ("skdiffusion", "sklearn.callback", "sklearn.utils")
+# with wrappers that scikit-learn and torch put around methods of an estimator
+INSIDE = ("skdiffusion", "sklearn.callback", "sklearn.utils", "torch.utils._contextlib")
 
 
 class InterruptedFit(UserWarning):

@@ -66,7 +66,7 @@ class Trainer:
 
     def run(
         self, threads: Threads, report: Callable[[Record], bool | None] = keep_silent
-    ) -> list[list[ScoreNetwork]]:
+    ) -> None:
         """Train until no part improves or `max_iter` is reached.
 
         Parameters
@@ -77,20 +77,11 @@ class Trainer:
             Called at every check with the record so far; training ends if it returns
             True.
 
-        Returns
-        -------
-        list of list of ScoreNetwork
-            For each member the best held-out weights of every part.
-
         Raises
         ------
         FloatingPointError
             If the loss is not finite.
         """
-        self._take_steps(threads, report)
-        return [m.chosen() for m in self.members]
-
-    def _take_steps(self, threads, report) -> None:
         check_every = max(m.check_every for m in self.members)
         patience = self.options.n_iter_no_change
         for step in range(1, self.options.max_iter + 1):
