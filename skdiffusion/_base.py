@@ -200,6 +200,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
             X = density.sample(n_samples, random_state)
         return self._as_frame(X) if as_frame else X
 
+    @torch.inference_mode(False)
     def log_density_gradient(self, X):
         """Gradient of the log-density at each row: the score, in the words of diffusion.
 
@@ -322,6 +323,8 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         """Precision of denoisers; rows and log-densities are float64 in any case."""
         return torch.float64
 
+    # those built where nothing can be differentiated would be of no use to the gradient
+    @torch.inference_mode(False)
     def _denoisers(self) -> list:
         """Denoisers on the device, built once; they are no part of the saved state."""
         place = resolve_device(self.device), self._evaluation_dtype()

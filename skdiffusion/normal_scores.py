@@ -26,6 +26,9 @@ MAX_KNOTS, MAX_KERNELS = 65, 2000
 KNOTS_APART = 0.25
 # share of the standard deviation below which the middle half counts as a spike
 SPIKE = 0.1
+# share of it that the kernels must have: not if it comes from values too rare for them
+LEAST_SEEN = 0.5
+IDENTITY = np.array([-1.0, 1.0])
 # halvings of an interval that find a value to the last digits
 N_HALVINGS = 60
 
@@ -148,10 +151,13 @@ class NormalScores:
 
 
 def _normal_scores(u: np.ndarray, weight: np.ndarray) -> Curve:
-    """Curve of the normal scores of a column; the identity if it is constant."""
-    if np.ptp(u) == 0:
-        return Curve(np.array([-1.0, 1.0]), np.array([-1.0, 1.0]))
+    """Curve of the normal scores of a column.
+
+    The identity if the column is constant, or but for values too rare for a distribution.
+    """
     centres = _between_rows(u, weight, _levels(min(len(u), MAX_KERNELS)))
+    if np.ptp(u) == 0 or centres.std() < LEAST_SEEN * _deviation(u, weight):
+        return Curve(IDENTITY, IDENTITY)
     width = WIDTH * _silverman(centres, effective_size(weight))
     ends = ndtri(_levels(len(centres))[[0, -1]])
     inner = _between_rows(u, weight, ndtr(np.linspace(*ends, MAX_KNOTS)))
@@ -193,6 +199,12 @@ def _between_rows(u: np.ndarray, weight: np.ndarray, levels: np.ndarray) -> np.n
     order = np.argsort(u)
     reached = np.cumsum(weight[order]) - 0.5 * weight[order]
     return np.interp(levels, reached / weight.sum(), u[order])
+
+
+def _deviation(u: np.ndarray, weight: np.ndarray) -> float:
+    """Weighted standard deviation."""
+    mean = np.average(u, weights=weight)
+    return np.average((u - mean) ** 2, weights=weight) ** 0.5
 
 
 def _silverman(u: np.ndarray, n: float) -> float:

@@ -540,12 +540,17 @@ def test_numbers_of_any_type_are_numbers():
         FactorizedDiffusionDensity().fit(table)
 
 
-def test_fits_in_inference_mode_of_torch(chain):
+def test_inference_mode_of_torch_changes_nothing(chain):
     options = {"max_iter": 20, "max_iter_likelihood": 4, "random_state": 0}
     expected = FactorizedDiffusionDensity(**options).fit(chain.data)
     with torch.inference_mode():
         model = FactorizedDiffusionDensity(**options).fit(chain.data)
+        # builds the networks, which the gradient outside uses, too
+        model.score_samples(chain.data[:5])
+        inside = model.log_density_gradient(chain.data[:5])
     assert model.loss_curve_ == expected.loss_curve_
+    np.testing.assert_array_equal(inside, model.log_density_gradient(chain.data[:5]))
+    np.testing.assert_array_equal(inside, expected.log_density_gradient(chain.data[:5]))
 
 
 @pytest.mark.parametrize(

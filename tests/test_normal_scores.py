@@ -116,6 +116,19 @@ def test_constant_columns_stay_constant():
     np.testing.assert_array_equal(margins.forward_training(X)[:, 0], 0)
 
 
+@pytest.mark.parametrize("n", [5000, 10_000])
+@pytest.mark.parametrize("place", [0, 1234, -1])
+def test_values_too_rare_for_a_distribution_keep_their_units(n, place):
+    """Catches kernels that all stand on one value, and are next to nothing wide."""
+    x = np.zeros((n, 1))
+    x[place] = 1
+    margins = NormalScores.fit(x, np.ones(n))
+    np.testing.assert_allclose(margins.forward(x), margins.first.forward(x))
+    often = np.zeros((n, 1))
+    often[: n // 1000] = 1
+    assert NormalScores.fit(often, np.ones(n)).forward([[1.0]]) == pytest.approx(3.2, 0.1)
+
+
 def test_points_of_a_curve_are_apart():
     points = np.array([0.0, 0.05, 0.2, 0.25, 0.9, 1.0])
     assert _apart(points, 0.15).tolist() == [0.0, 0.2, 1.0]
