@@ -132,9 +132,9 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         row. It must also exceed a quarter of its standard error.
     normal_scores : bool or "auto", default="auto"
         Whether all columns are mapped to normal scores of their smoothed distributions
-        before anything is learned. "auto" is if mixtures predict held-out rows better
-        then; never with joint blocks, shared weights, factors of more than 40 columns or
-        fewer than 50 rows.
+        before anything is learned. "auto" is if mixtures predict held-out rows clearly
+        better then; never with joint blocks, shared weights, factors of more than 40
+        columns or fewer than 50 rows.
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the previous fit. Scales and linear
         regressions stay those of the first fit; graph, sizes and noise floor must be
@@ -171,7 +171,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     validation_steps_ : list of int
         Number of steps taken at each of these checks; the first is 0, before training.
     best_validation_score_ : float or None
-        Held-out mean log-density of the model that was kept.
+        Held-out mean log-density of what was kept, before mixtures saw these rows.
     mixture_shares_ : ndarray of shape (`n_features_in_`,)
         Share of the mixture in the velocity of each column, the mean over networks.
     n_iter_ : int

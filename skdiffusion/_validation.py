@@ -1,4 +1,4 @@
-"""Checks of parameters and weights, with errors that say what to do."""
+"""Checks of parameters, rows and weights, with errors that say what to do."""
 
 import datetime
 import difflib
@@ -6,8 +6,6 @@ import numbers
 
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length
-
-NUMBERS_ONLY = "a density is fitted to columns of numbers"
 
 
 def check_integer(
@@ -67,20 +65,20 @@ def check_choice(name: str, value, choices, alternative: str = "") -> None:
 
 
 def check_numbers(X) -> None:
-    """Raise if a table, array or DataFrame, holds text or dates.
+    """Raise if columns of a table, array or DataFrame, hold text or dates.
 
     Anything else that is no number is left to scikit-learn.
     """
-    if isinstance(X, np.ndarray) and X.size and _is_no_number(X):
-        raise ValueError(f"X holds text or dates, {X.flat[0]!r}, but {NUMBERS_ONLY}.")
-    if not hasattr(X, "columns"):
-        return
-    found = [name for name in X.columns if _is_no_number(X[name])]
+    columns = {}
+    if hasattr(X, "columns"):
+        columns = {name: X[name] for name in X.columns}
+    elif isinstance(X, np.ndarray) and X.ndim == 2:
+        columns = dict(enumerate(X.T))
+    found = [name for name, values in columns.items() if _is_no_number(values)]
     if found:
         raise ValueError(
-            f"columns {found} of X hold text or dates, but {NUMBERS_ONLY}. Leave them "
-            f"out, X.drop(columns={found}), or turn them into numbers on a scale, such "
-            "as days."
+            f"columns {found} of X hold text or dates, but a density is fitted to "
+            "numbers. Leave them out, or turn them into numbers on a scale, such as days."
         )
 
 

@@ -9,6 +9,7 @@ fitted to all rows: nothing is chosen any more, and held-out rows would be waste
 from collections.abc import Sequence
 
 import torch
+from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from .best_states import RESOLVED, is_resolved, row_terms
@@ -18,7 +19,6 @@ from .members import Member
 from .mixtures import (
     MAX_FAMILY,
     Family,
-    GaussianMixture,
     family_regressions,
     fit_mixture,
     largest,

@@ -30,7 +30,7 @@ class Rows:
     ----------
     z : Tensor of shape (n_samples, n_features)
     weight : Tensor of shape (n_samples,)
-        Average to one.
+        Average to one over the table.
     log_derivative : Tensor of shape (n_samples,)
         Logarithm of |dz/dx|, which takes log-densities to the units of the data.
     """
@@ -197,10 +197,10 @@ class Record:
         """How training ended, in one line."""
         if not self.stages:
             return "too few rows to hold out: untrained"
-        if self.best_validation_score is None:
-            return f"took all {self.n_steps} steps without held-out rows"
         *earlier, last = self.stages
         ends = ", ".join([s.end("") for s in earlier] + [last.end(self.stopped_by)])
+        if self.best_validation_score is None:
+            return f"stopped at {ends}: kept the running average, without held-out rows"
         score = f"kept the best of every column, held-out {last.kept[-1]:.4f}"
         if self.gain_of_mixtures:
             score += f"; averaged with mixtures {self.best_validation_score:.4f}"

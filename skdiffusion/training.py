@@ -29,7 +29,7 @@ NOT_FINITE = (
     "values in X."
 )
 INTERRUPTED = (
-    "training was interrupted at step {}; the best weights so far are kept. Fit again "
+    "training was interrupted at step {}; what was learned so far is kept. Fit again "
     "with warm_start=True to go on from them."
 )
 
@@ -116,7 +116,7 @@ def fit_networks(
     options: Options,
     generator: torch.Generator,
     report: Callable[[Record], bool | None] = keep_silent,
-) -> tuple[list[list[ScoreNetwork]], Record]:
+) -> tuple[list[list[Denoiser]], Record]:
     """Split off held-out rows, train, and return the networks with what happened.
 
     Each member of the ensemble holds out other rows, so that all rows are trained on by
@@ -132,7 +132,7 @@ def fit_networks(
     with Threads(len(ensemble), rows.z.device) as threads:
         members = _first_members(ensemble, rows, options, generator, threads)
         members = _through_stages(members, options, record, threads, report)
-        fitted = _averaged(members, rows, options, record, threads)
+        fitted = _with_mixtures(members, rows, options, record, threads)
     for complaint in record.complaints(n_columns=rows.z.shape[1]):
         warn_user(complaint, ConvergenceWarning)
     return fitted, record
@@ -171,7 +171,9 @@ def _through_stages(members, options, record: Record, threads, report) -> list[M
     return members
 
 
-def _averaged(members, rows, options, record: Record, threads) -> list[list[Denoiser]]:
+def _with_mixtures(
+    members, rows, options, record: Record, threads
+) -> list[list[Denoiser]]:
     """Chosen networks, averaged with mixtures unless somebody does not want to wait."""
     alone = [m.chosen() for m in members]
     if not (options.max_components and members[0].best) or record.stopped_by == INTERRUPT:

@@ -502,8 +502,9 @@ def test_wrong_parameter_is_named_before_training(chain, parameters, error, mess
     [
         (np.array([[1.0, np.nan], [2.0, 3.0]]), "NaN"),
         (np.array([[1.0, np.inf], [2.0, 3.0]]), "infinity"),
-        (np.array([["a", "b"], ["c", "d"]]), "X holds text or dates, .*'a'"),
+        (np.array([["a", "b"], ["c", "d"]]), r"columns \[0, 1\] of X hold text"),
         (np.array([["2026-01-01"], ["2026-01-02"]], dtype="datetime64"), "dates"),
+        (np.array([[1.0, "a"], [2.0, "b"]], dtype=object), r"columns \[1\] of X hold"),
         (np.array([1.0, 2.0]), "2D array"),
         (np.zeros((0, 2)), "0 sample"),
         (np.zeros((1, 2)), "1 sample"),
