@@ -12,7 +12,7 @@ import torch
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from .best_states import RESOLVED, is_resolved, row_terms
+from .best_states import RESOLVED, clearly_better, is_resolved, row_terms
 from .denoisers import Denoiser
 from .flow import Path
 from .members import Member
@@ -67,7 +67,7 @@ def best_share(
 ) -> tuple[Tensor, float]:
     """Share of the mixture for each column, and the gain of all columns in nats a row.
 
-    Shares that gain no more than `tol` are 0, and those that the solver does not resolve.
+    Shares that do not clearly gain are 0, and those that the solver does not resolve.
     """
     coarse, fine = (Path(network.t_min, n) for n in LIKELIHOOD.grids)
     candidates = torch.tensor((0.0, *SHARES)).to(network.intercept)
@@ -80,7 +80,8 @@ def best_share(
     chosen = row_terms(Blend(network, mixture, candidates[best]), held_out, coarse)
     allowed = (SOLVER_SHARE * gain).clamp(RESOLVED, MOST_ALLOWED * RESOLVED)
     best_terms = terms.gather(0, best.expand(1, *chosen.shape))[0]
-    taken = (gain > tol) & is_resolved(chosen, best_terms, held_out, allowed)
+    taken = clearly_better(best_terms, terms[0], held_out.weight, tol)
+    taken &= is_resolved(chosen, best_terms, held_out, allowed)
     return torch.where(taken, candidates[best], 0), float(gain[taken].sum())
 
 
