@@ -12,8 +12,7 @@ estimators. Results already in the CSV file are not computed again.
 import itertools
 
 import matplotlib.pyplot as plt
-import numpy as np
-from experiment import DENOISED, arguments, over_seeds, run_missing, select, table
+from experiment import DENOISED, arguments, curve, over_seeds, run_missing, select, table
 from wide_lattice import MAX_EXACT_SIDE, make_wide_lattice
 
 from skdiffusion import FactorizedDiffusionDensity
@@ -30,6 +29,7 @@ ESTIMATORS = {
     "no graph, joint": {"diffusion": "joint", "graph": None},
 }
 WITH_GRAPH = ("joint", "joint, shared", "conditional", "conditional, shared")
+UNKNOWN = ("lattice", 36)
 PLAIN = ("joint", "conditional", "no graph, joint")
 SETTINGS = [
     *itertools.product(["lattice"], [16, 9, 4], [2000], [*PLAIN, "joint, shared"]),
@@ -64,11 +64,8 @@ def measure(experiment, n_columns, n_samples, estimator, seed):
     return kl.mean / n_columns, kl.standard_error / n_columns
 
 
-def main():
-    """Measure, tabulate and draw."""
-    options = arguments(__doc__.splitlines()[0], n_seeds=3)
-    path = options.output / "joint_diffusion.csv"
-    records = run_missing(path, FIELDS, SETTINGS, options.n_seeds, measure)
+def plot(records, folder):
+    """Divergence per column against the number of columns, with 2000 rows."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
     for ax, experiment in zip(axes, ("lattice", "chain"), strict=True):
         ticks = set()
@@ -76,28 +73,37 @@ def main():
             chosen = select(
                 records, experiment=experiment, estimator=name, n_samples=2000
             )
-            # the wide lattice has an unknown constant
-            known = {r["n_columns"] for r in chosen}
-            columns = sorted(known - {36} if experiment == "lattice" else known)
-            means = [
-                np.mean([r["kl"] for r in select(chosen, n_columns=d)]) for d in columns
-            ]
-            ax.plot(columns, means, "o-", label=name)
+            # the divergence of the wide lattice has an unknown constant
+            known = [r for r in chosen if (experiment, r["n_columns"]) != UNKNOWN]
+            columns, means, errors = curve(known, "n_columns", "kl")
+            ax.errorbar(columns, means, 2 * errors, fmt="o-", capsize=3, label=name)
             ticks.update(columns)
         ax.set(xlabel="columns", title=experiment, yscale="log")
         ax.set_xticks(sorted(ticks))
     axes[0].set_ylabel("divergence per column (nats)")
     axes[0].legend(frameon=False)
     figure.tight_layout()
-    figure.savefig(options.output / "joint_diffusion.png", dpi=150)
+    figure.savefig(folder / "joint_diffusion.png", dpi=150)
+
+
+def tabulate(records, folder):
+    """Divergence per column of all experiments."""
     sizes = sorted({(r["experiment"], r["n_columns"], r["n_samples"]) for r in records})
     rows = []
     for experiment, n_columns, n_samples in sizes:
         same = {"experiment": experiment, "n_columns": n_columns, "n_samples": n_samples}
         cells = [over_seeds(select(records, **same, estimator=e)) for e in ESTIMATORS]
         rows.append([experiment, n_columns, n_samples, *cells])
-    header = ["family", "columns", "rows", *ESTIMATORS]
-    table(header, rows, options.output / "joint_diffusion.md")
+    table(["family", "columns", "rows", *ESTIMATORS], rows, folder / "joint_diffusion.md")
+
+
+def main():
+    """Measure, draw and tabulate."""
+    options = arguments(__doc__.splitlines()[0], n_seeds=3)
+    path = options.output / "joint_diffusion.csv"
+    records = run_missing(path, FIELDS, SETTINGS, options.n_seeds, measure)
+    plot(records, options.output)
+    tabulate(records, options.output)
 
 
 if __name__ == "__main__":
