@@ -7,6 +7,8 @@ import numbers
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length
 
+NO_NUMBERS = (str, bytes, datetime.date, datetime.time, datetime.timedelta)
+
 
 def check_integer(
     name: str, value, *, low: int, high: int | None = None, alternative: str = ""
@@ -65,30 +67,30 @@ def check_choice(name: str, value, choices, alternative: str = "") -> None:
 
 
 def check_numbers(X) -> None:
-    """Raise if columns of a table, array or DataFrame, hold text or dates.
+    """Raise if columns of a table, array or DataFrame, hold text, dates or durations.
 
     Anything else that is no number is left to scikit-learn.
     """
     columns = {}
-    if hasattr(X, "columns"):
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
         columns = {name: X[name] for name in X.columns}
     elif isinstance(X, np.ndarray) and X.ndim == 2:
         columns = dict(enumerate(X.T))
     found = [name for name, values in columns.items() if _is_no_number(values)]
     if found:
         raise ValueError(
-            f"columns {found} of X hold text or dates, but a density is fitted to "
-            "numbers. Leave them out, or turn them into numbers on a scale, such as days."
+            f"columns {found} of X hold text, dates or durations, but a density is "
+            "fitted to numbers. Leave them out, or turn them into numbers: dates into "
+            "days, numbers stored as text by astype(float)."
         )
 
 
 def _is_no_number(values) -> bool:
-    """Whether an array, or a column of a DataFrame, is of text or dates."""
-    # without its rows a column of integers with missing cells is one of integers
-    kind = np.asarray(values[:0]).dtype.kind
-    if kind != "O":
-        return kind in "MmUS"
-    return any(isinstance(x, str | datetime.date) for x in np.asarray(values).flat)
+    """Whether an array, or a column of a DataFrame, is of text, dates or durations."""
+    values = np.asarray(values)
+    if values.dtype.kind != "O":
+        return values.dtype.kind in "MmUS"
+    return any(isinstance(x, NO_NUMBERS) for x in values.flat)
 
 
 def check_weight(sample_weight, X: np.ndarray) -> np.ndarray:

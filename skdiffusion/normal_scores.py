@@ -26,9 +26,9 @@ MAX_KNOTS, MAX_KERNELS = 65, 2000
 KNOTS_APART = 0.25
 # share of the standard deviation below which the middle half counts as a spike
 SPIKE = 0.1
-# share of it that the kernels must have: not if it comes from values too rare for them
-LEAST_SEEN = 0.5
-IDENTITY = np.array([-1.0, 1.0])
+# least width of kernels, and largest deviation of scores (0.75 to 0.97 on real tables):
+# values too rare for the kernels, or of little weight, would come to lie far out
+LEAST_WIDTH, MOST_DEVIATION = 1e-3, 1.05
 # halvings of an interval that find a value to the last digits
 N_HALVINGS = 60
 
@@ -151,18 +151,21 @@ class NormalScores:
 
 
 def _normal_scores(u: np.ndarray, weight: np.ndarray) -> Curve:
-    """Curve of the normal scores of a column.
+    """Curve of the normal scores of a column in standard units.
 
     The identity if the column is constant, or but for values too rare for a distribution.
     """
+    identity = Curve(np.array([-1.0, 1.0]), np.array([-1.0, 1.0]))
     centres = _between_rows(u, weight, _levels(min(len(u), MAX_KERNELS)))
-    if np.ptp(u) == 0 or centres.std() < LEAST_SEEN * _deviation(u, weight):
-        return Curve(IDENTITY, IDENTITY)
     width = WIDTH * _silverman(centres, effective_size(weight))
+    if width < LEAST_WIDTH:
+        return identity
     ends = ndtri(_levels(len(centres))[[0, -1]])
     inner = _between_rows(u, weight, ndtr(np.linspace(*ends, MAX_KNOTS)))
     knots = _apart(np.r_[u.min(), inner, u.max()], KNOTS_APART * width)
-    return Curve(knots, _scores_of(knots, centres, width))
+    curve = Curve(knots, _scores_of(knots, centres, width))
+    deviation = np.average(curve.value(u) ** 2, weights=weight) ** 0.5
+    return curve if deviation < MOST_DEVIATION else identity
 
 
 def _apart(points: np.ndarray, least: float) -> np.ndarray:
@@ -199,12 +202,6 @@ def _between_rows(u: np.ndarray, weight: np.ndarray, levels: np.ndarray) -> np.n
     order = np.argsort(u)
     reached = np.cumsum(weight[order]) - 0.5 * weight[order]
     return np.interp(levels, reached / weight.sum(), u[order])
-
-
-def _deviation(u: np.ndarray, weight: np.ndarray) -> float:
-    """Weighted standard deviation."""
-    mean = np.average(u, weights=weight)
-    return np.average((u - mean) ** 2, weights=weight) ** 0.5
 
 
 def _silverman(u: np.ndarray, n: float) -> float:

@@ -1,6 +1,7 @@
 """The fitted estimator: exactness, consistency, reproducibility, errors."""
 
 import copy
+import datetime
 import pickle
 import subprocess
 import sys
@@ -503,7 +504,12 @@ def test_wrong_parameter_is_named_before_training(chain, parameters, error, mess
         (np.array([[1.0, np.nan], [2.0, 3.0]]), "NaN"),
         (np.array([[1.0, np.inf], [2.0, 3.0]]), "infinity"),
         (np.array([["a", "b"], ["c", "d"]]), r"columns \[0, 1\] of X hold text"),
-        (np.array([["2026-01-01"], ["2026-01-02"]], dtype="datetime64"), "dates"),
+        (
+            np.array([["2026-01-01"], ["2026-01-02"]], dtype="datetime64"),
+            r"columns \[0\]",
+        ),
+        (np.array([[1], [2]], dtype="timedelta64[h]"), r"columns \[0\] .* durations"),
+        (np.array([[b"1"], [b"2"]]), r"columns \[0\] .* astype"),
         (np.array([[1.0, "a"], [2.0, "b"]], dtype=object), r"columns \[1\] of X hold"),
         (np.array([1.0, 2.0]), "2D array"),
         (np.zeros((0, 2)), "0 sample"),
@@ -522,11 +528,14 @@ def test_wrong_table_is_refused(X, message):
         pd.Categorical(["u", "v", "u"]),
         pd.date_range("2026-01-01", periods=3),
         [1.5, "v", 2.5],
+        [datetime.date(2026, 1, 1)] * 3,
+        [datetime.time(12)] * 3,
+        pd.to_timedelta([1, 2, 3], unit="h"),
     ],
 )
 def test_columns_of_text_or_dates_are_named(column):
     table = pd.DataFrame({"x": [1.0, 2.0, 3.0], "kind": column})
-    with pytest.raises(ValueError, match=r"columns \['kind'\] of X hold text or dates"):
+    with pytest.raises(ValueError, match=r"columns \['kind'\] of X hold text"):
         FactorizedDiffusionDensity().fit(table)
 
 

@@ -1,6 +1,7 @@
 """Mixtures of families, their closed-form flow, and averages of them with networks."""
 
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import networkx as nx
@@ -197,6 +198,12 @@ def test_a_mixture_is_refitted_from_where_it_is():
     np.testing.assert_allclose(means, three.means_, atol=0.1)
 
 
+def test_a_mixture_is_refitted_to_rows_by_their_weight():
+    weight = np.repeat([2.0, 0.5, 0.5], 200)
+    mixture = refitted(known_clusters(), SEPARATED, weight, seed=0)
+    np.testing.assert_allclose(mixture.weights_, [1 / 6, 2 / 3, 1 / 6], atol=0.01)
+
+
 def known_clusters():
     """Mixture with the clusters of `SEPARATED` in an order of its own."""
     mixture = GaussianMixture(3)
@@ -308,6 +315,24 @@ def test_share_is_that_which_held_out_rows_gain_most_from():
     assert gain > 0.1
 
 
+def test_shares_are_those_of_rows_by_their_weight():
+    """The mixture is right on one half of the rows, the network on the other."""
+    z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
+    network, mixture = clustered_column(z)
+    rows = rows_of(np.r_[z, standard_normal(600, 1)])
+    for weights, expected in (((2.0, 0.0), 1.0), ((0.0, 2.0), 0.0)):
+        weight = torch.tensor(weights).repeat_interleave(600)
+        share, _ = best_share(network, mixture, replace(rows, weight=weight), 1e-4)
+        assert share.tolist() == [expected]
+
+
+def test_gains_up_to_the_tolerance_do_not_count():
+    z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
+    share, gain = best_share(*clustered_column(z), rows_of(z), tol=10.0)
+    assert share.tolist() == [0.0]
+    assert gain == 0
+
+
 def test_nothing_is_averaged_where_held_out_rows_do_not_gain():
     """The network is right here and the mixture is of other rows."""
     network, mixture = clustered_column(SEPARATED[:, :1])
@@ -337,6 +362,8 @@ def test_held_out_rows_judge_mixtures_and_are_then_fitted_to():
     """Catches mixtures that leave out the held-out rows, or judge themselves by them."""
     z = 0.5 * standard_normal(300, 1) + 0.4
     training, held_out, everything = rows_of(z[:200]), rows_of(z[200:]), rows_of(z)
+    weight = torch.where(everything.z[:, 0] > 0.4, 1.9, 0.1)
+    everything = replace(everything, weight=weight)
     network, _ = clustered_column(z)
     member = SimpleNamespace(
         chosen=lambda: [network],
@@ -349,7 +376,9 @@ def test_held_out_rows_judge_mixtures_and_are_then_fitted_to():
         ensemble, gain = blended([member], everything, options, threads)
     mixture = ensemble[0][0].members[1]
     assert ensemble[0][0].share.tolist() == [1.0]
-    assert float(mixture.mean[0, 0]) == pytest.approx(z.mean(), abs=1e-6)
+    expected = np.average(z[:, 0], weights=weight)
+    assert float(mixture.mean[0, 0]) == pytest.approx(expected, abs=0.01)
+    assert abs(expected - z.mean()) > 0.3
     of_training = GaussianMixture(1, reg_covar=mixtures.RIDGE).fit(z[:200])
     mean, variance = of_training.means_[0, 0], of_training.covariances_[0, 0, 0]
     judged = norm.logpdf(z[200:], mean, np.sqrt(variance + 0.03**2)).mean()

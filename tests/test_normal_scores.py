@@ -116,17 +116,34 @@ def test_constant_columns_stay_constant():
     np.testing.assert_array_equal(margins.forward_training(X)[:, 0], 0)
 
 
-@pytest.mark.parametrize("n", [5000, 10_000])
-@pytest.mark.parametrize("place", [0, 1234, -1])
-def test_values_too_rare_for_a_distribution_keep_their_units(n, place):
-    """Catches kernels that all stand on one value, and are next to nothing wide."""
-    x = np.zeros((n, 1))
-    x[place] = 1
-    margins = NormalScores.fit(x, np.ones(n))
-    np.testing.assert_allclose(margins.forward(x), margins.first.forward(x))
-    often = np.zeros((n, 1))
-    often[: n // 1000] = 1
-    assert NormalScores.fit(often, np.ones(n)).forward([[1.0]]) == pytest.approx(3.2, 0.1)
+@pytest.mark.parametrize("n", [2000, 3000, 4000, 5000, 10_000])
+def test_a_value_that_is_rare_does_not_move_farther_out(n):
+    """Catches kernels that all stand on one value, or next to it, and are too narrow."""
+    for place in (0, n // 3, n - 1):
+        x = np.zeros((n, 1))
+        x[place] = 1
+        margins = NormalScores.fit(x, np.ones(n))
+        standard = margins.first.forward(x)
+        assert np.abs(margins.forward(x)).max() <= np.abs(standard).max()
+
+
+@pytest.mark.parametrize("rare", [0.3, 0.1, 0.01, 1e-6, 1e-9])
+def test_a_row_of_little_weight_does_not_move_farther_out(rare):
+    x = np.zeros((400, 1))
+    x[7] = 1
+    weight = np.where(x[:, 0] == 1, rare, 1.0)
+    margins = NormalScores.fit(x, weight)
+    standard = margins.first.forward(x)
+    assert np.abs(margins.forward(x)).max() <= np.abs(standard).max()
+
+
+def test_values_that_are_often_enough_get_their_scores():
+    """Also where most rows have one value: those of ten in ten thousand rows."""
+    x = np.zeros((10_000, 1))
+    x[:10] = 1
+    scores = NormalScores.fit(x, np.ones(10_000)).forward([[0.0], [1.0]])
+    assert scores[0, 0] == pytest.approx(0, abs=0.01)
+    assert scores[1, 0] == pytest.approx(3.2, abs=0.2)
 
 
 def test_points_of_a_curve_are_apart():
