@@ -26,7 +26,7 @@ MAX_KNOTS, MAX_KERNELS = 65, 2000
 KNOTS_APART = 0.25
 # share of the standard deviation below which the middle half counts as a spike
 SPIKE = 0.1
-# least width of kernels, and largest deviation of scores (0.75 to 0.97 on real tables):
+# least width of kernels, and largest deviation of scores (0.67 to 0.97 on real tables):
 # values too rare for the kernels, or of little weight, would come to lie far out
 LEAST_WIDTH, MOST_DEVIATION = 1e-3, 1.05
 # halvings of an interval that find a value to the last digits
