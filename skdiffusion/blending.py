@@ -71,11 +71,9 @@ def best_share(
     """
     coarse, fine = (Path(network.t_min, n) for n in LIKELIHOOD.grids)
     candidates = torch.tensor((0.0, *SHARES)).to(network.intercept)
-    blends = [
-        Blend(network, mixture, share.expand(len(network.columns)))
-        for share in candidates
-    ]
-    terms = torch.stack([row_terms(blend, held_out, fine) for blend in blends])
+    k = len(network.columns)
+    blends = [Blend(network, mixture, share.expand(k)) for share in candidates[1:]]
+    terms = torch.stack([row_terms(d, held_out, fine) for d in (network, *blends)])
     gain, best = torch.stack([held_out.mean(x - terms[0]) for x in terms]).max(0)
     chosen = row_terms(Blend(network, mixture, candidates[best]), held_out, coarse)
     allowed = (SOLVER_SHARE * gain).clamp(RESOLVED, MOST_ALLOWED * RESOLVED)
