@@ -226,7 +226,6 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
     def _check_common_parameters(self) -> None:
         if self.max_factor_size is not None:
             check_integer("max_factor_size", self.max_factor_size, low=1)
-        check_integer("n_steps", self.n_steps, low=1)
         resolve_device(self.device)
 
     @abstractmethod
@@ -304,8 +303,12 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         return to_frame(X, self.factorization_.column_names)
 
     def _path(self) -> flow.Path:
+        return flow.Path(stopping_time(self.noise_floor_), self._n_steps())
+
+    def _n_steps(self) -> int:
+        """Steps of the solver; the parameter may have changed since fit."""
         check_integer("n_steps", self.n_steps, low=1)
-        return flow.Path(stopping_time(self.noise_floor_), self.n_steps)
+        return self.n_steps
 
     def _chain(self, first=()) -> Chain:
         """What sequential Monte Carlo walks along; columns come `first` if possible."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from . import flow
 from ._base import BaseDiffusionDensity
 from ._torch import resolve_device, to_tensor
-from ._validation import check_choice, check_real, effective_size
+from ._validation import check_choice, check_integer, check_real, effective_size
 from .bandwidths import (
     FLOOR,
     leave_one_out,
@@ -208,6 +208,7 @@ class KernelScoreDensity(BaseDiffusionDensity):
         check_real("smoothness", self.smoothness, low=0, high=2, open_low=True)
         check_real("threshold_constant", self.threshold_constant, low=0, open_low=True)
         check_choice("threshold", self.threshold, THRESHOLDS)
+        check_integer("n_steps", self.n_steps, low=1)
         if isinstance(self.bandwidth, str):
             check_choice("bandwidth", self.bandwidth, RULES, BANDWIDTH_NUMBERS)
         if self.graph is not None and self.threshold != "none":

@@ -39,7 +39,7 @@ def _check_integers(estimator) -> None:
     for name in COUNTS:
         check_integer(name, getattr(estimator, name), low=1)
     check_integer("max_components", estimator.max_components, low=0)
-    for name in FOLLOW_ROWS:
+    for name in ("n_steps", *FOLLOW_ROWS):
         low = 0 if name == "max_iter_likelihood" else 1
         if getattr(estimator, name) is not None:
             check_integer(name, getattr(estimator, name), low=low, alternative="or None")

@@ -18,6 +18,8 @@ TOO_LONG = (
     "networks learn the rows by heart. The best weights are kept, but more dropout or "
     "weight_decay, a smaller hidden_size or more rows would gain more."
 )
+# enough for nearly all densities
+SAFE_STEPS = 16
 # characters of the progress bar
 BAR = 20
 
@@ -142,11 +144,14 @@ class Record:
         What ended training before it was done; empty if it ended by itself.
     gain_of_mixtures : float
         Held-out gain, in nats per row, of averages with mixtures over what was trained.
+    solver_steps : int
+        Steps of the solver that resolve the density; `SAFE_STEPS` if nobody looked.
     """
 
     stages: list[Stage] = field(default_factory=list)
     stopped_by: str = ""
     gain_of_mixtures: float = 0.0
+    solver_steps: int = SAFE_STEPS
 
     def begin(self, name: str, parameter: str, planned: int) -> Stage:
         """Begin a stage."""
@@ -178,6 +183,7 @@ class Record:
             "validation_steps_": self.joined("steps"),
             "best_validation_score_": self.best_validation_score,
             "n_iter_": len(denoising),
+            "n_steps_": self.solver_steps,
         }
 
     def last(self) -> dict[str, float | None]:

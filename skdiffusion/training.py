@@ -11,9 +11,10 @@ from .batches import split
 from .blending import blended
 from .denoisers import Denoiser
 from .members import Member
-from .networks import ScoreNetwork
+from .networks import ScoreNetwork, average
 from .objectives import DENOISING, LIKELIHOOD, STAGES
 from .records import Options, Record, Rows
+from .resolution import enough_steps
 from .threads import Threads
 
 MIN_ROWS_TO_SPLIT = 50
@@ -128,11 +129,14 @@ def fit_networks(
     if options.validation_fraction > 0 and len(rows) < MIN_ROWS_TO_SPLIT:
         message = UNTRAINED.format(len(rows), MIN_ROWS_TO_SPLIT)
         warn_user(message, ConvergenceWarning)
-        return [[n.eval() for n in networks] for networks in ensemble], record
+        untrained = [[n.eval() for n in networks] for networks in ensemble]
+        _look_how_fine(untrained, rows, record, generator)
+        return untrained, record
     with Threads(len(ensemble), rows.z.device) as threads:
         members = _first_members(ensemble, rows, options, generator, threads)
         members = _through_stages(members, options, record, threads, report)
         fitted = _with_mixtures(members, rows, options, record, threads)
+    _look_how_fine(fitted, rows, record, generator)
     for complaint in record.complaints(n_columns=rows.z.shape[1]):
         warn_user(complaint, ConvergenceWarning)
     return fitted, record
@@ -184,6 +188,18 @@ def _with_mixtures(
         _note_interruption(record)
         return alone
     return averages
+
+
+def _look_how_fine(ensemble, rows, record: Record, generator) -> None:
+    """Record how many steps of the solver resolve the density, if there is time."""
+    if record.stopped_by == INTERRUPT:
+        return
+    averages = [average(alike) for alike in zip(*ensemble, strict=True)]
+    t_min = ensemble[0][0].t_min
+    try:
+        record.solver_steps = enough_steps(averages, rows.z, t_min, generator)
+    except KeyboardInterrupt:
+        _note_interruption(record)
 
 
 def _note_interruption(record: Record) -> None:

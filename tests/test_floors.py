@@ -26,7 +26,7 @@ FLOORS = [
     },
     {"normal_scores", "denoisers", "thresholds", "dual", "records"},
     {"continuation", "networks", "kernels", "flow", "chunks", "batches"},
-    {"objectives", "best_states"},
+    {"objectives", "best_states", "resolution"},
     {"members"},
     {"blending"},
     {"training", "bandwidths", "sequential", "datasets", "metrics"},

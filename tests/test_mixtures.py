@@ -433,7 +433,7 @@ def test_the_average_is_one_density(mixed):
         rows = averaged.from_normal(noise)
         np.testing.assert_allclose(averaged.to_normal(rows), noise, atol=1e-3)
     finally:
-        averaged.n_steps = 16
+        averaged.n_steps = None
 
 
 def test_a_warm_start_goes_on_from_the_networks(chain):

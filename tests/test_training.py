@@ -453,9 +453,8 @@ def test_likelihood_goes_on_from_the_best_states_of_denoising(table, generator):
     further = member.going_on(OPTIONS, LIKELIHOOD)
     torch.testing.assert_close(further.networks[0].b_out, member.best.networks[0].b_out)
     assert further.networks[0].training
-    # the grid of the scores, and a coarser one that is not that of the training
+    # both finer than that of the training, whose error would look like likelihood
     assert LIKELIHOOD.solver_steps < further.best.grids[0] < further.best.grids[-1]
-    assert further.best.grids[-1] == FactorizedDiffusionDensity().n_steps
 
 
 def test_training_adds_up_the_gradients_of_shared_weights(generator):

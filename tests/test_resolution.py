@@ -1,0 +1,98 @@
+"""How many steps of the solver a fitted model needs."""
+
+import pytest
+import torch
+
+from skdiffusion import FactorizedDiffusionDensity, resolution, training
+from skdiffusion._warnings import InterruptedFit
+from skdiffusion.flow import Path, log_density
+from skdiffusion.kernels import KernelDenoiser
+from skdiffusion.process import noise_floor
+from skdiffusion.records import SAFE_STEPS
+from skdiffusion.resolution import CANDIDATES, TOLERANCE, enough_steps
+
+T_MIN = 0.03
+
+
+def spikes(values, width=2):
+    """Exact denoiser of normals so many noise floors wide around some values."""
+    rows = torch.tensor(values, dtype=torch.float64).unsqueeze(1)
+    log_weight = rows.new_full((len(rows),), 1 / len(rows)).log()
+    floor, none = noise_floor(T_MIN), rows.new_empty(0)
+    own = rows.new_tensor([width * floor])
+    return KernelDenoiser((0,), (), rows, log_weight, own, none, floor)
+
+
+def with_errors(monkeypatch, error):
+    """Let log-densities of all columns together be off by error(n_steps) in each row."""
+
+    def log_density(denoisers, rows, path):
+        return torch.full_like(rows, error(path.n_steps) / rows.shape[1])
+
+    monkeypatch.setattr(resolution, "log_density", log_density)
+
+
+@pytest.mark.parametrize("values", [[0.0], [-1.0, 0.0, 1.0], [-1.5, -0.5, 0.4, 1.6]])
+def test_scores_are_those_of_the_closed_form(values, generator):
+    """Catches too few steps where peaks are nearly as narrow as the noise floor."""
+    denoiser = spikes(values)
+    chosen = torch.randint(len(values), (300,), generator=generator)
+    noise = torch.randn(300, 1, generator=generator, dtype=torch.float64)
+    z = torch.tensor(values, dtype=torch.float64)[chosen].unsqueeze(1) + 0.06 * noise
+    n_steps = enough_steps([denoiser], z, T_MIN, generator)
+    found = log_density([denoiser], z, Path(T_MIN, n_steps))[:, 0]
+    error = (found - denoiser.log_density(z)).square().mean().sqrt()
+    assert error < 2 * TOLERANCE
+
+
+def test_smooth_densities_take_fewer_steps_than_sharp_ones(generator):
+    z = torch.randn(100, 1, generator=generator, dtype=torch.float64)
+    smooth = enough_steps([spikes([-0.5, 0.5], width=25)], z, T_MIN, generator)
+    values = [-1.5, -0.5, 0.4, 1.6]
+    z = 0.06 * z + torch.tensor(values, dtype=torch.float64).repeat(25).unsqueeze(1)
+    assert smooth < enough_steps([spikes(values)], z, T_MIN, generator)
+
+
+@pytest.mark.parametrize(
+    ("n_columns", "expected"), [(1, 12), (4, 10), (16, 10), (100, 8)]
+)
+def test_the_fewest_steps_within_the_tolerance_are_taken(
+    monkeypatch, generator, n_columns, expected
+):
+    """The error of a row may grow with the root of the number of columns."""
+    # differences from half the step: 4.8e-3 at 8 steps, 2.0e-3 at 10, 9.5e-4 at 12
+    with_errors(monkeypatch, lambda n: 5.12e-3 * (8 / n) ** 4)
+    z = torch.zeros(10, n_columns)
+    assert enough_steps([spikes([0.0])], z, T_MIN, generator) == expected
+
+
+def test_what_is_never_resolved_takes_the_most_steps(monkeypatch, generator):
+    with_errors(monkeypatch, lambda n: 1.0 / n)
+    assert (
+        enough_steps([spikes([0.0])], torch.zeros(5, 1), T_MIN, generator)
+        == CANDIDATES[-1]
+    )
+
+
+def test_none_stands_for_the_steps_found_in_fit(chain):
+    """Catches a parameter that is ignored, or an attribute that nobody reads."""
+    density = FactorizedDiffusionDensity(max_iter=20, random_state=0).fit(chain.data)
+    assert density.n_steps is None
+    assert density.n_steps_ in CANDIDATES
+    automatic = density.score_samples(chain.data[:20])
+    density.set_params(n_steps=density.n_steps_)
+    torch.testing.assert_close(density.score_samples(chain.data[:20]), automatic)
+    density.n_steps_ = 3
+    assert (density.score_samples(chain.data[:20]) == automatic).all()
+    density.set_params(n_steps=None)
+    assert (density.score_samples(chain.data[:20]) != automatic).any()
+
+
+def test_an_interruption_while_looking_keeps_the_fit(monkeypatch, chain):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "enough_steps", interrupt)
+    with pytest.warns(InterruptedFit):
+        density = FactorizedDiffusionDensity(max_iter=5, random_state=0).fit(chain.data)
+    assert density.n_steps_ == SAFE_STEPS
