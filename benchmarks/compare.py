@@ -12,7 +12,8 @@ Each fit runs in a process of its own, so that its peak memory is its own.
 
 What the output file holds already is not computed again, so a run may be interrupted and
 done in pieces; --redo computes it again, which is needed after a change of the code. At
-the end tables and figures of all results in the file are written to --report.
+the end tables and figures of all results in the file are written to --report. Results
+that the report holds from other runs, perhaps on other machines, stay in it.
 """
 
 import argparse

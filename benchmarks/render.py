@@ -2,8 +2,9 @@
 
     python benchmarks/render.py results/compare.csv --report docs/benchmarks
 
-Results of several seeds are averaged. Differences of log-densities are taken row by row
-on the same fresh rows, from seeds that both estimators have. Their standard errors tell
+Results that the folder of the report holds from other runs stay in it. Results of several
+seeds are averaged. Differences of log-densities are taken row by row on the same fresh
+rows, from seeds that both estimators have. Their standard errors tell
 how sure the means are for fresh rows; how much they vary with the training rows is shown
 by the standard deviation over seeds.
 """
@@ -14,26 +15,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from collected import collect
 from estimators import ESTIMATORS, REFERENCES
 from pictures import draw_known, draw_real
 from reporting import REPORT, markdown
-from store import FIELDS, KEY, Store
+from store import Store
 
 GROUP = ["table", "variant", "n_samples"]
 SURE = 2.0  # standard errors from which a difference counts
 MEANS = ("log_density", "kl", "tv")
 MEDIANS = ("fit_seconds", "score_rows_per_second", "sample_rows_per_second")
 MEMORY = ("peak_memory_mib", "added_memory_mib")
-
-
-def difference(log_density, other):
-    """Mean of log_density - other over the rows, and its standard error.
-
-    Rows to which both give zero density count as equal.
-    """
-    with np.errstate(invalid="ignore"):
-        rows = np.where(log_density == other, 0.0, log_density - other)
-        return rows.mean(), rows.std(ddof=1) / len(rows) ** 0.5
 
 
 def pooled(means, errors):
@@ -44,50 +36,22 @@ def pooled(means, errors):
     return means.mean(), np.sqrt((errors**2).sum()) / len(errors), spread
 
 
-def paired(store, seeds, estimator, reference):
-    """Pooled difference of two estimators over the seeds that both have, or None.
+def summarise(fits, differences):
+    """One row for each table, variant, size and estimator, as a DataFrame.
 
     Parameters
     ----------
-    store : Store
-    seeds : dict
-        From (estimator, seed) to the key of the result.
-    estimator, reference : str
+    fits, differences : DataFrame
+        As `collected.collect` returns them.
     """
-    both = [s for e, s in seeds if e == estimator and (reference, s) in seeds]
-    found = []
-    for seed in both:
-        one = store.arrays(seeds[estimator, seed])
-        other = store.arrays(seeds[reference, seed])
-        if one["fresh"] != other["fresh"]:
-            raise ValueError(
-                f"{seeds[estimator, seed]} and {seeds[reference, seed]} were scored on "
-                "different fresh rows; compute one of them again (--redo)."
-            )
-        found.append(difference(one["log_density"], other["log_density"]))
-    return pooled(*zip(*found, strict=True)) if found else None
-
-
-def fits_of(store):
-    """All results as a DataFrame, one row for each fit; the last of equal keys counts."""
-    if not store.rows():
-        return pd.DataFrame(columns=FIELDS)
-    words = dict.fromkeys(["table", "variant", "estimator", "chosen"], str)
-    return pd.read_csv(store.path, dtype=words).drop_duplicates(KEY, keep="last")
-
-
-def summarise(store):
-    """One row for each table, variant, size and estimator, as a DataFrame."""
     rows = []
-    for key, group in fits_of(store).groupby(GROUP, sort=False):
-        pairs = zip(group["estimator"], group["seed"], strict=True)
-        seeds = {(name, seed): (*key, seed, name) for name, seed in pairs}
+    for key, group in fits.groupby(GROUP, sort=False):
+        here = differences[(differences[GROUP] == list(key)).all(axis=1)]
         for name in ESTIMATORS:
             chosen = group[group["estimator"] == name]
             if len(chosen):
                 row = dict(zip(GROUP, key, strict=True))
-                row |= _averages(name, chosen) | _differences(store, seeds, name)
-                rows.append(row)
+                rows.append(row | _averages(name, chosen) | _from_ours(name, here))
     return _in_order(pd.DataFrame(rows)) if rows else pd.DataFrame()
 
 
@@ -114,12 +78,14 @@ def _averages(name, fits):
     return row | {column: fits[column].max() for column in MEMORY}
 
 
-def _differences(store, seeds, name):
-    """Differences from both of our diffusion models, if there are any."""
+def _from_ours(name, differences):
+    """Pooled differences from both of our diffusion models, if there are any."""
     row = {}
     for reference in REFERENCES:
-        found = paired(store, seeds, name, reference) if name != reference else None
-        for ending, value in zip(("", "_se", "_sd"), found or (np.nan,) * 3, strict=True):
+        pair = differences["estimator"].eq(name) & differences["reference"].eq(reference)
+        values = differences.loc[pair, ["difference", "difference_se"]]
+        found = pooled(*values.to_numpy(float).T) if len(values) else (np.nan,) * 3
+        for ending, value in zip(("", "_se", "_sd"), found, strict=True):
             row[f"minus_{reference}{ending}"] = value
     return row
 
@@ -268,13 +234,12 @@ def report(summary, pictures, threads):
 
 
 def render(store, folder):
-    """Write `compare.md`, `summary.csv`, `fits.csv` and figures into a folder."""
-    fits, summary = fits_of(store), summarise(store)
+    """Write tables and figures of a run, and of those before it, into a folder."""
+    fits, differences = collect(store, folder)
+    summary = summarise(fits, differences)
     if summary.empty:
         print("no results yet, so there is no report")
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    fits.to_csv(folder / "fits.csv", index=False)
     summary.round(5).to_csv(folder / "summary.csv", index=False)
     known = summary["kl"].notna()
     pictures = draw_known(summary[known], folder) + draw_real(summary[~known], folder)

@@ -1,0 +1,93 @@
+"""Results of several runs, perhaps on several machines, collected in one folder.
+
+A folder holds a row for each fit and a row for each pair of fits to the same rows of
+which one is ours: the mean difference of their log-densities, row by row. A new run
+replaces what it computed again; everything else stays.
+"""
+
+import numpy as np
+import pandas as pd
+from estimators import REFERENCES
+from store import FIELDS, KEY, Store
+
+FITS, DIFFERENCES = "fits.csv", "differences.csv"
+PAIR = [*KEY, "reference"]
+WORDS = dict.fromkeys(["table", "variant", "estimator", "reference", "chosen"], str)
+
+
+def difference(log_density, other):
+    """Mean of log_density - other over the rows, and its standard error.
+
+    Rows to which both give zero density count as equal.
+    """
+    with np.errstate(invalid="ignore"):
+        rows = np.where(log_density == other, 0.0, log_density - other)
+        return rows.mean(), rows.std(ddof=1) / len(rows) ** 0.5
+
+
+def fits_of(store):
+    """All results of a run as a DataFrame, one row for each fit."""
+    if not store.rows():
+        return pd.DataFrame(columns=FIELDS)
+    return _last(pd.read_csv(store.path, dtype=WORDS), KEY)
+
+
+def differences_of(store):
+    """Differences of all fits of a run from ours to the same rows, as a DataFrame."""
+    rows = []
+    done = store.done()
+    for key in sorted(done):
+        for reference in REFERENCES:
+            ours = (*key[:-1], reference)
+            if ours != key and ours in done:
+                found = paired(store, key, ours)
+                rows.append((*key, reference, *found))
+    return pd.DataFrame(rows, columns=[*PAIR, "difference", "difference_se"])
+
+
+def paired(store: Store, key, reference):
+    """Difference of two fits, of which both must have been scored on the same rows."""
+    one, other = store.arrays(key), store.arrays(reference)
+    if one["fresh"] != other["fresh"]:
+        raise ValueError(
+            f"{key} and {reference} were scored on different fresh rows; compute one of "
+            "them again (--redo)."
+        )
+    return difference(one["log_density"], other["log_density"])
+
+
+def collect(store, folder):
+    """Fits and differences of a run and of those before it, which are also written."""
+    fits = _last(_together(read(folder, FITS), fits_of(store)), KEY)
+    earlier = read(folder, DIFFERENCES)
+    if len(earlier):
+        earlier = earlier[~_is_outdated(earlier, store)]
+    differences = _last(_together(earlier, differences_of(store)), PAIR)
+    if len(fits):
+        folder.mkdir(parents=True, exist_ok=True)
+        fits.to_csv(folder / FITS, index=False)
+        differences.round(5).to_csv(folder / DIFFERENCES, index=False)
+    return fits, differences
+
+
+def read(folder, name):
+    """What a folder holds, or None."""
+    path = folder / name
+    return pd.read_csv(path, dtype=WORDS) if path.exists() else None
+
+
+def _together(earlier, new):
+    if earlier is None or new.empty:
+        return new if earlier is None else earlier
+    return pd.concat([earlier, new], ignore_index=True)
+
+
+def _last(rows, key):
+    return rows.drop_duplicates(list(key), keep="last", ignore_index=True)
+
+
+def _is_outdated(differences, store):
+    """Whether one of the two fits of a difference was computed again in a run."""
+    again = set(store.rows())
+    pairs = zip(*(differences[name] for name in PAIR), strict=True)
+    return np.array([bool({pair[:-1], (*pair[:-2], pair[-1])} & again) for pair in pairs])
