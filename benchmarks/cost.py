@@ -33,6 +33,8 @@ from skdiffusion.solvers import THREE_EIGHTHS
 # column by column
 SCORED_AT_ONCE, DRAWN_AT_ONCE = 240, 2000
 N_SCORED = 4096
+# what smooth densities take by default
+N_STEPS = 8
 BATCHES = (256, 512)
 
 
@@ -45,6 +47,7 @@ def best_seconds(function, *arguments, n_repetitions=3):
 def fitted(X, graph, **parameters):
     """A model trained for a few steps, not selected."""
     options = {"max_iter": 10, "early_stopping": False, "random_state": 0}
+    options["n_steps"] = N_STEPS
     return FactorizedDiffusionDensity(graph, **options | parameters).fit(X)
 
 

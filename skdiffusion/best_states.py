@@ -20,7 +20,7 @@ GAIN_IN_STANDARD_ERRORS = 0.25
 # chunks of their own: members are already taken side by side in threads
 CHUNK_ROWS = 256
 # nats for each column by which mean scores may differ between grids: with grids of 12 and
-# 16 steps the error at 16 steps, the default, is then half a thousandth
+# 16 steps the error at 16 steps is then half a thousandth
 RESOLVED = 1e-3
 
 

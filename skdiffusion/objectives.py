@@ -110,7 +110,7 @@ class Objective:
 
 DENOISING = Objective(velocity_loss, "step", "max_iter", grids=(6,), check_every=50)
 # a gradient of the log-likelihood carries no noise of times and noise vectors, but costs
-# as much as dozens of those of denoising; the last grid is that of scores by default
+# as much as dozens of those of denoising
 LIKELIHOOD = Objective(
     likelihood_loss,
     "likelihood step",
