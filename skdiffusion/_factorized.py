@@ -22,9 +22,10 @@ from .networks import (
     network_from_state,
 )
 from .normal_scores import NormalScores
+from .objectives import most_checks
 from .process import noise_floor, stopping_time
 from .records import Options, Record, Rows
-from .training import fit_networks, most_checks
+from .training import fit_networks
 
 LEARNED_BEFORE = "kept from the previous fit"
 
@@ -109,8 +110,9 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         Largest number of denoising steps; None is 4000, or 2000 up to 4000 rows or in
         joint blocks.
     max_iter_likelihood : int or None, default=None
-        Largest number of steps that then raise the log-likelihood itself. None is a tenth
-        of `max_iter`; 0 with joint blocks or without early stopping.
+        Largest number of steps that then raise the log-likelihood itself; up to half as
+        many follow on all rows, held-out ones included. None is a tenth of `max_iter`;
+        0 with joint blocks or without early stopping.
     max_components : int, default=16
         Largest number of components of Gaussian mixtures that are averaged with the
         trained networks, column by column as far as held-out rows gain from it; with 0
@@ -119,8 +121,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
         rows nothing is trained then: the density is the linear Gaussian network on the
-        graph, of joint blocks that of independent columns. With False all rows are
-        trained on for `max_iter` steps.
+        graph, of joint blocks that of independent columns. False holds out no rows.
     validation_fraction : float, default=0.2
         Share of rows held out: at most 1000, and of few at least 50 or a quarter.
     n_iter_no_change : int, default=16
@@ -137,12 +138,11 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the previous fit. Scales and linear
         regressions stay those of the first fit; graph, sizes and noise floor must be
-        the same. With an integer `random_state` and rows in the same order, the same
-        rows are held out again.
+        the same. These weights have seen all rows, so new held-out scores are a little
+        too good.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the networks in `score_samples`, `sample` and the gradient; may be
-        changed after fit. Single precision changes scores by a few 1e-6 nats and is
-        two to four times as fast. The state of the flow is float64 in any case.
+        changed after fit. "float32" is two to four times as fast, 1e-6 nats less exact.
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA if present.
     verbose : int, default=0
@@ -170,14 +170,14 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     validation_steps_ : list of int
         Number of steps taken at each of these checks; the first is 0, before training.
     best_validation_score_ : float or None
-        Held-out mean log-density of what was kept, before mixtures saw these rows.
+        Held-out mean log-density of what was kept, before it saw these rows.
     mixture_shares_ : ndarray of shape (`n_features_in_`,)
         Share of the mixture in the velocity of each column, the mean over networks.
     n_iter_ : int
         Number of denoising steps taken in the last fit; 0 for fewer than 50 rows.
     n_steps_ : int
-        Fewest steps of the solver (8 to 32) that give 200 of the rows the same scores as
-        twice as many, to within 0.001 nats times the root of the number of columns.
+        Fewest steps of the solver (8 to 32) with which scores of rows are those with
+        twice as many, within 0.001 nats times the root of the number of columns.
     noise_floor_ : float
         Noise floor of the fitted density.
     margins_ : InverseSinh or NormalScores

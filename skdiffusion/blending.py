@@ -2,8 +2,9 @@
 
 Networks have little bias and much chance error, mixtures of a few normal distributions
 the reverse, so an average of their velocities is often better than either. How much of
-the mixture enters is chosen for each column; zero is among the choices. Mixtures are then
-fitted to all rows: nothing is chosen any more, and held-out rows would be wasted.
+the mixture enters is chosen for each column; zero is among the choices. In the end
+mixtures are fitted to all rows: nothing is chosen any more, and held-out rows would be
+wasted.
 """
 
 from collections.abc import Sequence
@@ -83,39 +84,36 @@ def best_share(
     return torch.where(taken, candidates[best], 0), float(gain[taken].sum())
 
 
-def blended(
-    members: Sequence[Member], rows: Rows, options: Options, threads
-) -> tuple[list[list[Denoiser]], float]:
-    """Chosen networks of members, those that gain averaged with mixtures; the mean gain.
+def with_mixtures(
+    members: Sequence[Member], options: Options, threads
+) -> tuple[list[list["Partners"]], float]:
+    """Chosen networks of members with mixtures beside them; the mean gain in nats a row.
 
     Parameters
     ----------
     members : sequence of Member
-        Trained, with held-out rows, of which each of their networks makes a candidate.
-    rows : Rows
-        All rows, for the mixtures in the end.
+        Trained, with held-out rows.
     options : Options
         Of them `max_components` and `tol` count.
     threads : Threads
         In which shares are chosen, member by member.
     """
     # mixtures one after the other: warnings are silenced for all threads at once
-    candidates = [
-        [_Candidate(network, member, options) for network in member.chosen()]
+    ensemble = [
+        [Partners(network, member, options) for network in member.chosen()]
         for member in members
     ]
-    gains = threads.map(lambda member: sum(c.choose() for c in member), candidates)
-    ensemble = [[c.fitted_to(rows) for c in member] for member in candidates]
+    gains = threads.map(lambda member: sum(p.choose() for p in member), ensemble)
     return ensemble, sum(gains) / len(gains)
 
 
-class _Candidate:
+class Partners:
     """A trained network, with mixtures beside it if they may help."""
 
     def __init__(self, network, member: Member, options: Options):
         self.network, self.held_out, self.tol = network, member.held_out, options.tol
         self.mixtures, self.share = {}, torch.zeros(len(network.columns))
-        if can_blend(network):
+        if options.max_components and can_blend(network):
             generator, device = member.generator, member.generator.device
             self.seed = int(torch.randint(2**31, (), generator=generator, device=device))
             self.mixtures = {

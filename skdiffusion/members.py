@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from .batches import Batches
-from .best_states import BestStates
+from .best_states import BestStates, judge
 from .networks import ScoreNetwork
 from .objectives import Objective
 from .records import Options, Rows
@@ -162,7 +162,19 @@ class Member:
 
     def going_on(self, options: Options, objective: Objective) -> "Member":
         """A member that goes on from the chosen networks with another objective."""
+        return self._copy(self.rows, self.held_out, options, objective)
+
+    def unjudged(self, rows: Rows, options: Options, objective: Objective) -> "Member":
+        """A member that goes on from the chosen networks without holding out rows."""
+        return self._copy(rows, None, options, objective)
+
+    def _copy(self, rows, held_out, options, objective) -> "Member":
         networks = copy.deepcopy(self.chosen())
-        return Member(
-            networks, self.rows, self.held_out, options, self.generator, objective
-        )
+        return Member(networks, rows, held_out, options, self.generator, objective)
+
+    def take_over(self, other: "Member") -> None:
+        """Replace the chosen parts by those of another one that the solver resolves."""
+        networks = other.chosen()
+        judged = judge(networks, self.held_out, other.objective.grids)
+        for own, new, (_, resolved) in zip(self.chosen(), networks, judged, strict=True):
+            own.take_over(new, resolved)

@@ -122,4 +122,27 @@ LIKELIHOOD = Objective(
     batch=1 / 4,
     patience=1 / 4,
 )
-STAGES = (DENOISING, LIKELIHOOD)
+# unjudged, since no row is held out any more
+ALL_ROWS = replace(LIKELIHOOD, name="step on all rows", parameter="planned number")
+# steps on all rows, of those for likelihood at most; in proportion to the share of rows
+# held out if that is smaller than this one, since there is less that was not seen
+SHARE_ON_ALL_ROWS, FULL_SHARE = 1 / 2, 1 / 5
+# no row is taken more often: 120 rows were learned by heart in some dozens of passes
+MOST_PASSES = 12
+
+
+def options_on_all_rows(options: Options, n_rows: int, n_held_out: int) -> Options:
+    """Options of the steps on all rows after `n_held_out` of them have judged."""
+    later = LIKELIHOOD.options(options)
+    unseen = min(1.0, n_held_out / n_rows / FULL_SHARE)
+    wanted = SHARE_ON_ALL_ROWS * unseen * later.max_iter
+    most = MOST_PASSES * n_rows / later.batch_size
+    return replace(later, max_iter=round(min(wanted, most)))
+
+
+def most_checks(options: Options) -> int:
+    """Largest number of looks at a fit, of all stages together."""
+    denoising, likelihood = (o.options(options).max_iter for o in (DENOISING, LIKELIHOOD))
+    steps = {DENOISING: denoising, LIKELIHOOD: likelihood}
+    steps[ALL_ROWS] = math.ceil(SHARE_ON_ALL_ROWS * likelihood)
+    return sum(math.ceil(n / objective.check_every) for objective, n in steps.items())

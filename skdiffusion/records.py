@@ -175,10 +175,10 @@ class Record:
 
     def attributes(self) -> dict:
         """Fitted attributes of the estimator, by name."""
-        denoising, likelihood = [*(s.losses for s in self.stages), [], []][:2]
+        denoising, *later = [s.losses for s in self.stages] or [[]]
         return {
             "loss_curve_": denoising,
-            "likelihood_curve_": likelihood,
+            "likelihood_curve_": sum(later, []),
             "validation_scores_": self.joined("scores"),
             "validation_steps_": self.joined("steps"),
             "best_validation_score_": self.best_validation_score,
@@ -207,7 +207,8 @@ class Record:
         ends = ", ".join([s.end("") for s in earlier] + [last.end(self.stopped_by)])
         if self.best_validation_score is None:
             return f"stopped at {ends}: kept the running average, without held-out rows"
-        score = f"kept the best of every column, held-out {last.kept[-1]:.4f}"
+        kept = self.joined("kept")[-1]
+        score = f"kept the best of every column, held-out {kept:.4f}"
         if self.gain_of_mixtures:
             score += f"; averaged with mixtures {self.best_validation_score:.4f}"
         return f"stopped at {ends}: {score}"

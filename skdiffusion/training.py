@@ -8,11 +8,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._warnings import InterruptedFit, warn_user
 from .batches import split
-from .blending import blended
+from .blending import with_mixtures
 from .denoisers import Denoiser
 from .members import Member
 from .networks import ScoreNetwork, average
-from .objectives import DENOISING, LIKELIHOOD, STAGES
+from .objectives import ALL_ROWS, DENOISING, LIKELIHOOD, options_on_all_rows
 from .records import Options, Record, Rows
 from .resolution import enough_steps
 from .threads import Threads
@@ -33,11 +33,6 @@ INTERRUPTED = (
     "training was interrupted at step {}; what was learned so far is kept. Fit again "
     "with warm_start=True to go on from them."
 )
-
-
-def most_checks(options: Options) -> int:
-    """Largest number of checks of a fit."""
-    return sum(math.ceil(o.options(options).max_iter / o.check_every) for o in STAGES)
 
 
 def keep_silent(record: Record) -> None:
@@ -135,7 +130,7 @@ def fit_networks(
     with Threads(len(ensemble), rows.z.device) as threads:
         members = _first_members(ensemble, rows, options, generator, threads)
         members = _through_stages(members, options, record, threads, report)
-        fitted = _with_mixtures(members, rows, options, record, threads)
+        fitted = _finished(members, rows, options, record, threads, report)
     _look_how_fine(fitted, rows, record, generator)
     for complaint in record.complaints(n_columns=rows.z.shape[1]):
         warn_user(complaint, ConvergenceWarning)
@@ -170,24 +165,47 @@ def _through_stages(members, options, record: Record, threads, report) -> list[M
     except FloatingPointError as error:
         if members[0].objective is DENOISING:
             raise
-        record.stopped_by = "a loss that is not finite"
-        warn_user(f"{error} The best weights so far are kept.", ConvergenceWarning)
+        _note_infinity(record, error)
     return members
 
 
-def _with_mixtures(
-    members, rows, options, record: Record, threads
+def _finished(
+    members, rows, options, record: Record, threads, report
 ) -> list[list[Denoiser]]:
-    """Chosen networks, averaged with mixtures unless somebody does not want to wait."""
+    """Chosen networks, averaged with mixtures, both of which have seen all rows.
+
+    Only networks, as far as they came, if somebody does not want to wait.
+    """
     alone = [m.chosen() for m in members]
-    if not (options.max_components and members[0].best) or record.stopped_by == INTERRUPT:
+    if members[0].best is None or record.stopped_by == INTERRUPT:
         return alone
     try:
-        averages, record.gain_of_mixtures = blended(members, rows, options, threads)
+        ensemble, record.gain_of_mixtures = with_mixtures(members, options, threads)
+        _show_all_rows(members, rows, options, record, threads, report)
+        return [[partners.fitted_to(rows) for partners in e] for e in ensemble]
     except KeyboardInterrupt:
         _note_interruption(record)
         return alone
-    return averages
+
+
+def _show_all_rows(members, rows, options, record: Record, threads, report) -> None:
+    """Let the chosen networks take steps on all rows: nothing is chosen any more."""
+    given = options_on_all_rows(options, len(rows), len(members[0].held_out))
+    if record.stopped_by or not given.max_iter:
+        return
+    later = threads.map(lambda m: m.unjudged(rows, given, ALL_ROWS), members)
+    try:
+        Trainer(later, given, record).run(threads, report)
+    except FloatingPointError as error:
+        _note_infinity(record, error)
+        return
+    pairs = list(zip(members, later, strict=True))
+    threads.map(lambda pair: pair[0].take_over(pair[1]), pairs)
+
+
+def _note_infinity(record: Record, error: FloatingPointError) -> None:
+    record.stopped_by = "a loss that is not finite"
+    warn_user(f"{error} The best weights so far are kept.", ConvergenceWarning)
 
 
 def _look_how_fine(ensemble, rows, record: Record, generator) -> None:

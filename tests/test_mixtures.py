@@ -16,7 +16,7 @@ from sklearn.mixture import GaussianMixture
 
 from skdiffusion import FactorizedDiffusionDensity, mixtures
 from skdiffusion.best_states import row_terms
-from skdiffusion.blending import best_share, blended, can_blend
+from skdiffusion.blending import best_share, can_blend, with_mixtures
 from skdiffusion.datasets import make_separated_mixture
 from skdiffusion.flow import Path, from_normal, log_density_of_own, own_to_normal
 from skdiffusion.mixtures import fit_mixture, largest, refitted, regressions
@@ -373,9 +373,10 @@ def test_held_out_rows_judge_mixtures_and_are_then_fitted_to():
     )
     options = SimpleNamespace(max_components=1, tol=1e-4)
     with Threads(1, torch.device("cpu")) as threads:
-        ensemble, gain = blended([member], everything, options, threads)
-    mixture = ensemble[0][0].members[1]
-    assert ensemble[0][0].share.tolist() == [1.0]
+        ensemble, gain = with_mixtures([member], options, threads)
+    blend = ensemble[0][0].fitted_to(everything)
+    mixture = blend.members[1]
+    assert blend.share.tolist() == [1.0]
     expected = np.average(z[:, 0], weights=weight)
     assert float(mixture.mean[0, 0]) == pytest.approx(expected, abs=0.01)
     assert abs(expected - z.mean()) > 0.3

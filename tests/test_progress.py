@@ -47,14 +47,16 @@ def test_callbacks_hear_of_every_check(chain):
     assert [told["loss"] for told in recorder.told] == density.loss_curve_[49::50]
 
 
-def test_callbacks_hear_of_both_stages(chain):
+def test_callbacks_hear_of_all_stages(chain):
     recorder = Recorder()
     density = short(max_iter=50, max_iter_likelihood=30).set_callbacks(recorder)
     density.fit(chain.data)
-    assert recorder.max_tasks == 3
-    assert [told["n_iter"] for told in recorder.told] == [50, 70, 80]
-    losses = density.loss_curve_[49:] + density.likelihood_curve_[19::10]
-    assert [told["loss"] for told in recorder.told] == losses
+    assert recorder.max_tasks == 4
+    # the last 15 steps are those on all rows, which nothing judges
+    assert [told["n_iter"] for told in recorder.told] == [50, 70, 80, 95]
+    losses = [density.likelihood_curve_[i] for i in (19, 29, 44)]
+    assert [t["loss"] for t in recorder.told] == density.loss_curve_[49:] + losses
+    assert recorder.told[-1]["validation_score"] is None
     assert density.validation_steps_ == [0, 50, 50, 70, 80]
 
 
@@ -80,7 +82,7 @@ def test_callbacks_change_nothing(chain):
 
 def test_an_interrupted_fit_keeps_the_best_weights(chain, monkeypatch):
     """A KeyboardInterrupt in step 121 leaves the model of step 100."""
-    expected = short(max_components=0).set_callbacks(Recorder(stop_after=2))
+    expected = short(max_components=0, n_steps=16).set_callbacks(Recorder(stop_after=2))
     expected.fit(chain.data)
     step = floor.Trainer._step
 
@@ -91,7 +93,7 @@ def test_an_interrupted_fit_keeps_the_best_weights(chain, monkeypatch):
 
     monkeypatch.setattr(floor.Trainer, "_step", interrupted)
     with pytest.warns(UserWarning, match="interrupted at step 120"):
-        density = short().fit(chain.data)
+        density = short(n_steps=16).fit(chain.data)
     assert density.n_iter_ == 120
     np.testing.assert_array_equal(
         density.score_samples(chain.data), expected.score_samples(chain.data)
@@ -102,10 +104,10 @@ def test_an_interruption_of_averages_keeps_the_networks(chain, monkeypatch):
     def interrupted(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(floor, "blended", interrupted)
+    alone = short(max_components=0, n_steps=16).fit(chain.data)
+    monkeypatch.setattr(floor, "with_mixtures", interrupted)
     with pytest.warns(UserWarning, match="interrupted at step"):
-        density = short().fit(chain.data)
-    alone = short(max_components=0).fit(chain.data)
+        density = short(n_steps=16).fit(chain.data)
     np.testing.assert_array_equal(
         density.score_samples(chain.data), alone.score_samples(chain.data)
     )
@@ -132,4 +134,5 @@ def test_a_bar_is_printed_for_each_stage(chain, capsys):
     short(verbose=1, max_iter=50, max_iter_likelihood=40).fit(chain.data)
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("[##########          ] likelihood step 20 of 40: loss ")
-    assert ", likelihood step 40 (max_iter_likelihood reached): kept" in lines[-1]
+    assert lines[-2].startswith("[####################] step on all rows 20 of 20: loss ")
+    assert ", likelihood step 40 (max_iter_likelihood reached), step on all" in lines[-1]

@@ -9,18 +9,21 @@ import torch
 from conftest import standard_normal
 from sklearn.exceptions import ConvergenceWarning
 
-from skdiffusion import FactorizedDiffusionDensity, best_states
+from skdiffusion import FactorizedDiffusionDensity, best_states, members, objectives
 from skdiffusion.batches import Batches, split
 from skdiffusion.best_states import BestStates, clearly_better, row_terms
+from skdiffusion.datasets import make_nonlinear_chain
 from skdiffusion.flow import Path
 from skdiffusion.graphs import factorize
 from skdiffusion.members import Member, average_of, learning_rate_factor
 from skdiffusion.networks import initial_networks
 from skdiffusion.objectives import (
+    ALL_ROWS,
     DENOISING,
     LIKELIHOOD,
     LIKELIHOOD_STEPS,
     likelihood_loss,
+    options_on_all_rows,
     velocity_loss,
 )
 from skdiffusion.records import Options, Record, Rows, Stage
@@ -436,11 +439,12 @@ def test_gradient_of_the_likelihood_is_that_of_small_differences(table):
 def test_training_for_likelihood_raises_the_held_out_score(table):
     options = replace(OPTIONS, max_iter=100, max_iter_likelihood=60, batch_size=200)
     ((network,),), record = fit_table(table, options)
-    denoising, likelihood = record.stages
-    assert (len(denoising.losses), len(likelihood.losses)) == (100, 60)
+    denoising, likelihood, on_all_rows = record.stages
+    assert [len(stage.losses) for stage in record.stages] == [100, 60, 30]
     assert denoising.steps == [0, 50, 100]
     assert likelihood.steps == [100, 120, 140, 160]
     assert likelihood.kept[-1] > likelihood.kept[0] + 0.02
+    assert on_all_rows.kept == []
     assert not network.training
 
 
@@ -474,7 +478,8 @@ def test_training_adds_up_the_gradients_of_shared_weights(generator):
 def test_a_fit_needs_no_gradient_mode_of_its_caller(table):
     with torch.no_grad():
         density = FactorizedDiffusionDensity(max_iter=20, random_state=0).fit(table)
-    assert len(density.likelihood_curve_) == 2
+    # two steps that are judged and one on all rows
+    assert len(density.likelihood_curve_) == 3
 
 
 def test_only_the_last_stage_was_stopped():
@@ -603,3 +608,83 @@ def test_weights_that_the_solver_does_not_resolve_are_not_kept(table, monkeypatc
     best.update(better)
     changed = (best.networks[0].b_out != networks[0].b_out).flatten()
     assert torch.equal(changed, resolved)
+
+
+QUICK = {"hidden_size": 16, "max_iter": 400, "max_components": 0, "random_state": 0}
+
+
+def planned(n_rows, n_held_out, steps=200, batch_size=512):
+    options = replace(OPTIONS, max_iter_likelihood=steps, batch_size=batch_size)
+    return options_on_all_rows(options, n_rows, n_held_out).max_iter
+
+
+def test_how_many_steps_are_planned():
+    """Half of those for likelihood, less for a small held-out part or few rows."""
+    assert planned(2000, 400) == 100
+    assert planned(2000, 600) == 100
+    assert planned(20_000, 1000, steps=400, batch_size=1024) == 50
+    # 12 passes over 120 rows in batches of 128
+    assert planned(120, 50) == 11
+    assert planned(2000, 400, steps=0) == 0
+
+
+@pytest.fixture
+def member(generator):
+    rows = make_rows(standard_normal(200, 2))
+    held_out = make_rows(standard_normal(60, 2))
+    return Member(make_networks(rows.z), rows, held_out, OPTIONS, generator, LIKELIHOOD)
+
+
+def test_an_unjudged_member_goes_on_with_all_rows(member):
+    everything = make_rows(standard_normal(260, 2))
+    member.best.networks[0].b_out.data.add_(0.25)
+    later = member.unjudged(everything, OPTIONS, ALL_ROWS)
+    assert later.rows is everything
+    assert later.held_out is later.best is None
+    torch.testing.assert_close(later.networks[0].b_out, member.best.networks[0].b_out)
+    later.step()
+    assert (member.best.networks[0].b_out == 0.25).all()
+
+
+def test_only_parts_that_the_solver_resolves_are_taken_over(member, monkeypatch):
+    """Catches weights that have learned to earn the error of the solver."""
+    later = member.unjudged(member.rows, OPTIONS, ALL_ROWS)
+    later.average.module[0].b_out.data.add_(1.0)
+
+    def judge(networks, rows, grids):
+        assert rows is member.held_out
+        assert grids == LIKELIHOOD.grids
+        return [(None, torch.tensor([True, False]))]
+
+    monkeypatch.setattr(members, "judge", judge)
+    member.take_over(later)
+    assert member.chosen()[0].b_out.flatten().tolist() == [1.0, 0.0]
+
+
+def test_every_row_counts_in_the_end(monkeypatch):
+    """Catches steps on the training rows only: held-out rows pull the density, too."""
+    table = np.random.default_rng(0).standard_normal((400, 1))
+    shown = []
+    unjudged = Member.unjudged
+
+    def watched(self, rows: Rows, *given):
+        shown.append(len(rows))
+        return unjudged(self, rows, *given)
+
+    monkeypatch.setattr(Member, "unjudged", watched)
+    FactorizedDiffusionDensity(**QUICK | {"max_iter": 20}).fit(table)
+    assert shown == [400, 400]
+
+
+def test_steps_on_all_rows_bring_the_density_closer_to_the_truth(monkeypatch):
+    chain = make_nonlinear_chain(600, n_features=3, random_state=0)
+    fresh = make_nonlinear_chain(2000, n_features=3, random_state=1).data
+    after = FactorizedDiffusionDensity(chain.graph, **QUICK).fit(chain.data)
+    monkeypatch.setattr(objectives, "SHARE_ON_ALL_ROWS", 0)
+    before = FactorizedDiffusionDensity(chain.graph, **QUICK).fit(chain.data)
+    assert len(after.likelihood_curve_) == len(before.likelihood_curve_) + 20
+    # what the judged stages said remains what it was
+    assert after.validation_scores_ == before.validation_scores_
+    assert after.best_validation_score_ == before.best_validation_score_
+    gain = after.score_samples(fresh) - before.score_samples(fresh)
+    assert gain.mean() > 2 * gain.std() / len(gain) ** 0.5
