@@ -2,7 +2,8 @@
 
 A folder holds a row for each fit and a row for each pair of fits to the same rows of
 which one is ours: the mean difference of their log-densities, row by row. A new run
-replaces what it computed again; everything else stays.
+replaces what it computed again, and differences of fits that have changed go; everything
+else stays.
 """
 
 import numpy as np
@@ -58,11 +59,10 @@ def paired(store: Store, key, reference):
 
 def collect(store, folder):
     """Fits and differences of a run and of those before it, which are also written."""
-    fits = _last(_together(read(folder, FITS), fits_of(store)), KEY)
-    earlier = read(folder, DIFFERENCES)
-    if len(earlier):
-        earlier = earlier[~_is_outdated(earlier, store)]
-    differences = _last(_together(earlier, differences_of(store)), PAIR)
+    earlier, new = read(folder, FITS), fits_of(store)
+    kept = _without_outdated(read(folder, DIFFERENCES), earlier, new)
+    fits = _last(_together(earlier, new), KEY)
+    differences = _last(_together(kept, differences_of(store)), PAIR)
     if len(fits):
         folder.mkdir(parents=True, exist_ok=True)
         fits.to_csv(folder / FITS, index=False)
@@ -86,8 +86,18 @@ def _last(rows, key):
     return rows.drop_duplicates(list(key), keep="last", ignore_index=True)
 
 
-def _is_outdated(differences, store):
-    """Whether one of the two fits of a difference was computed again in a run."""
-    again = set(store.rows())
+def _without_outdated(differences, earlier, new):
+    """Differences of fits that were not computed again, or with the same result."""
+    if differences is None or earlier is None:
+        return differences
+    before, now = (_scores(fits) for fits in (earlier, new))
+    changed = {key for key in now.keys() & before.keys() if now[key] != before[key]}
     pairs = zip(*(differences[name] for name in PAIR), strict=True)
-    return np.array([bool({pair[:-1], (*pair[:-2], pair[-1])} & again) for pair in pairs])
+    stale = [bool({pair[:-1], (*pair[:-2], pair[-1])} & changed) for pair in pairs]
+    return differences[~np.array(stale, bool)]
+
+
+def _scores(fits):
+    """Mean log-densities by key."""
+    keys = zip(*(fits[name] for name in KEY), strict=True)
+    return dict(zip(keys, fits["log_density"], strict=True))
