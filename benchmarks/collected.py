@@ -62,11 +62,11 @@ def collect(store, folder):
     earlier, new = read(folder, FITS), fits_of(store)
     kept = _without_outdated(read(folder, DIFFERENCES), earlier, new)
     fits = _last(_together(earlier, new), KEY)
-    differences = _last(_together(kept, differences_of(store)), PAIR)
+    differences = _last(_together(kept, differences_of(store)), PAIR).round(5)
     if len(fits):
         folder.mkdir(parents=True, exist_ok=True)
         fits.to_csv(folder / FITS, index=False)
-        differences.round(5).to_csv(folder / DIFFERENCES, index=False)
+        differences.to_csv(folder / DIFFERENCES, index=False)
     return fits, differences
 
 

@@ -138,8 +138,8 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the previous fit. Scales and linear
         regressions stay those of the first fit; graph, sizes and noise floor must be
-        the same. These weights have seen all rows, so new held-out scores are a little
-        too good.
+        the same. With an integer `random_state` the same rows are held out again;
+        there are no steps on all rows, so that these stay unseen.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the networks in `score_samples`, `sample` and the gradient; may be
         changed after fit. "float32" is two to four times as fast, 1e-6 nats less exact.
@@ -163,7 +163,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     loss_curve_ : list of float
         Denoising loss of every step, averaged over columns; near 1 at the start.
     likelihood_curve_ : list of float
-        Likewise for likelihood: minus the log-density of a column, in standardised units.
+        Likewise for likelihood, minus the log-density of a column, and last on all rows.
     validation_scores_ : list of float
         Held-out mean log-density of the current weights in nats per row in data units
         (mean over the networks, each on rows it has not seen); empty without such rows.
@@ -364,7 +364,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         )
 
     def _options(self, chosen: dict) -> Options:
-        given = vars(self) | chosen
+        given = vars(self) | chosen | {"ends_on_all_rows": not self.warm_start}
         if not self.early_stopping:
             given |= {"validation_fraction": 0, "max_iter_likelihood": 0}
         return Options(**{f.name: given[f.name] for f in fields(Options)})

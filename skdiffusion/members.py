@@ -173,8 +173,13 @@ class Member:
         return Member(networks, rows, held_out, options, self.generator, objective)
 
     def take_over(self, other: "Member") -> None:
-        """Replace the chosen parts by those of another one that the solver resolves."""
-        networks = other.chosen()
+        """Replace the chosen parts by those of another one that saw all rows.
+
+        Not by those that the solver does not resolve, nor by those that score lower on
+        the rows once held out: having seen them, these must have been spoilt.
+        """
+        networks, before = other.chosen(), self.best.scores
         judged = judge(networks, self.held_out, other.objective.grids)
-        for own, new, (_, resolved) in zip(self.chosen(), networks, judged, strict=True):
-            own.take_over(new, resolved)
+        for i, (score, resolved) in enumerate(judged):
+            is_sound = self.held_out.mean(score - before[i]) >= 0
+            self.best.networks[i].take_over(networks[i], resolved & is_sound)

@@ -131,13 +131,19 @@ SHARE_ON_ALL_ROWS, FULL_SHARE = 1 / 2, 1 / 5
 MOST_PASSES = 12
 
 
-def options_on_all_rows(options: Options, n_rows: int, n_held_out: int) -> Options:
-    """Options of the steps on all rows after `n_held_out` of them have judged."""
+def options_on_all_rows(
+    options: Options, n_rows: int, n_held_out: int, n_gained: int
+) -> Options:
+    """Options of the steps on all rows after `n_held_out` of them have judged.
+
+    There are at most `n_gained`, the steps for likelihood up to the last that gained:
+    where held-out rows gained nothing, nothing could be gained unseen.
+    """
     later = LIKELIHOOD.options(options)
     unseen = min(1.0, n_held_out / n_rows / FULL_SHARE)
     wanted = SHARE_ON_ALL_ROWS * unseen * later.max_iter
     most = MOST_PASSES * n_rows / later.batch_size
-    return replace(later, max_iter=round(min(wanted, most)))
+    return replace(later, max_iter=math.floor(min(wanted, most, n_gained)))
 
 
 def most_checks(options: Options) -> int:

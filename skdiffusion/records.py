@@ -1,6 +1,7 @@
 """What training is given and what it leaves behind: rows, options, a record."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -68,6 +69,7 @@ class Options:
     n_iter_no_change: int
     tol: float
     max_components: int
+    ends_on_all_rows: bool = True
 
 
 @dataclass
@@ -106,6 +108,13 @@ class Stage:
         return len(self.losses) == self.planned
 
     @property
+    def steps_that_gained(self) -> int:
+        """Steps of this stage up to the check at which the kept score last rose."""
+        rises = [new > old for old, new in pairwise(self.kept)]
+        last = max((i for i, rose in enumerate(rises, 1) if rose), default=0)
+        return self.steps[last] - self.steps[0]
+
+    @property
     def late_rise(self) -> float:
         """Rise of the kept score over the last quarter of the checks, if they suffice."""
         if len(self.kept) < CHECKS_TO_JUDGE_BY:
@@ -139,7 +148,7 @@ class Record:
     Attributes
     ----------
     stages : list of Stage
-        Denoising first, then perhaps likelihood.
+        Denoising first, then perhaps likelihood, last perhaps steps on all rows.
     stopped_by : str
         What ended training before it was done; empty if it ended by itself.
     gain_of_mixtures : float

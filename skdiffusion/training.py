@@ -1,4 +1,4 @@
-"""Training of ensembles of score networks, first for denoising, then for likelihood."""
+"""Training of ensembles of score networks: denoising, likelihood, steps on all rows."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -180,24 +180,30 @@ def _finished(
     if members[0].best is None or record.stopped_by == INTERRUPT:
         return alone
     try:
-        ensemble, record.gain_of_mixtures = with_mixtures(members, options, threads)
+        ensemble, gain = with_mixtures(members, options, threads)
+        # this changes the networks in place, which those of `ensemble` are
         _show_all_rows(members, rows, options, record, threads, report)
-        return [[partners.fitted_to(rows) for partners in e] for e in ensemble]
+        fitted = [[partners.fitted_to(rows) for partners in e] for e in ensemble]
     except KeyboardInterrupt:
         _note_interruption(record)
         return alone
+    record.gain_of_mixtures = gain
+    return fitted
 
 
 def _show_all_rows(members, rows, options, record: Record, threads, report) -> None:
     """Let the chosen networks take steps on all rows: nothing is chosen any more."""
-    given = options_on_all_rows(options, len(rows), len(members[0].held_out))
-    if record.stopped_by or not given.max_iter:
+    sizes = len(rows), len(members[0].held_out), record.stages[-1].steps_that_gained
+    given = options_on_all_rows(options, *sizes)
+    if record.stopped_by or not (options.ends_on_all_rows and given.max_iter):
         return
     later = threads.map(lambda m: m.unjudged(rows, given, ALL_ROWS), members)
     try:
         Trainer(later, given, record).run(threads, report)
     except FloatingPointError as error:
         _note_infinity(record, error)
+        return
+    if record.stopped_by:
         return
     pairs = list(zip(members, later, strict=True))
     threads.map(lambda pair: pair[0].take_over(pair[1]), pairs)
@@ -215,7 +221,7 @@ def _look_how_fine(ensemble, rows, record: Record, generator) -> None:
     averages = [average(alike) for alike in zip(*ensemble, strict=True)]
     t_min = ensemble[0][0].t_min
     try:
-        record.solver_steps = enough_steps(averages, rows.z, t_min, generator)
+        record.solver_steps = enough_steps(averages, rows, t_min, generator)
     except KeyboardInterrupt:
         _note_interruption(record)
 

@@ -8,19 +8,24 @@ from skdiffusion._warnings import InterruptedFit
 from skdiffusion.flow import Path, log_density
 from skdiffusion.kernels import KernelDenoiser
 from skdiffusion.process import noise_floor
-from skdiffusion.records import SAFE_STEPS
+from skdiffusion.records import SAFE_STEPS, Rows
 from skdiffusion.resolution import CANDIDATES, TOLERANCE, enough_steps
 
 T_MIN = 0.03
 
 
-def spikes(values, width=2):
+def spikes(values, width=8):
     """Exact denoiser of normals so many noise floors wide around some values."""
     rows = torch.tensor(values, dtype=torch.float64).unsqueeze(1)
     log_weight = rows.new_full((len(rows),), 1 / len(rows)).log()
     floor, none = noise_floor(T_MIN), rows.new_empty(0)
     own = rows.new_tensor([width * floor])
     return KernelDenoiser((0,), (), rows, log_weight, own, none, floor)
+
+
+def rows_of(z, weight=None):
+    weight = torch.ones(len(z), dtype=z.dtype) if weight is None else weight
+    return Rows(z, weight / weight.mean(), torch.zeros(len(z), dtype=z.dtype))
 
 
 def with_errors(monkeypatch, error):
@@ -34,12 +39,12 @@ def with_errors(monkeypatch, error):
 
 @pytest.mark.parametrize("values", [[0.0], [-1.0, 0.0, 1.0], [-1.5, -0.5, 0.4, 1.6]])
 def test_scores_are_those_of_the_closed_form(values, generator):
-    """Catches too few steps where peaks are nearly as narrow as the noise floor."""
+    """Catches too few steps where peaks are eight noise floors wide."""
     denoiser = spikes(values)
     chosen = torch.randint(len(values), (300,), generator=generator)
     noise = torch.randn(300, 1, generator=generator, dtype=torch.float64)
-    z = torch.tensor(values, dtype=torch.float64)[chosen].unsqueeze(1) + 0.06 * noise
-    n_steps = enough_steps([denoiser], z, T_MIN, generator)
+    z = torch.tensor(values, dtype=torch.float64)[chosen].unsqueeze(1) + 0.24 * noise
+    n_steps = enough_steps([denoiser], rows_of(z), T_MIN, generator)
     found = log_density([denoiser], z, Path(T_MIN, n_steps))[:, 0]
     error = (found - denoiser.log_density(z)).square().mean().sqrt()
     assert error < 2 * TOLERANCE
@@ -47,10 +52,10 @@ def test_scores_are_those_of_the_closed_form(values, generator):
 
 def test_smooth_densities_take_fewer_steps_than_sharp_ones(generator):
     z = torch.randn(100, 1, generator=generator, dtype=torch.float64)
-    smooth = enough_steps([spikes([-0.5, 0.5], width=25)], z, T_MIN, generator)
+    smooth = enough_steps([spikes([-0.5, 0.5], width=25)], rows_of(z), T_MIN, generator)
     values = [-1.5, -0.5, 0.4, 1.6]
-    z = 0.06 * z + torch.tensor(values, dtype=torch.float64).repeat(25).unsqueeze(1)
-    assert smooth < enough_steps([spikes(values)], z, T_MIN, generator)
+    z = 0.24 * z + torch.tensor(values, dtype=torch.float64).repeat(25).unsqueeze(1)
+    assert smooth < enough_steps([spikes(values)], rows_of(z), T_MIN, generator)
 
 
 @pytest.mark.parametrize(
@@ -62,16 +67,28 @@ def test_the_fewest_steps_within_the_tolerance_are_taken(
     """The error of a row may grow with the root of the number of columns."""
     # differences from half the step: 4.8e-3 at 8 steps, 2.0e-3 at 10, 9.5e-4 at 12
     with_errors(monkeypatch, lambda n: 5.12e-3 * (8 / n) ** 4)
-    z = torch.zeros(10, n_columns)
-    assert enough_steps([spikes([0.0])], z, T_MIN, generator) == expected
+    rows = rows_of(torch.zeros(10, n_columns))
+    assert enough_steps([spikes([0.0])], rows, T_MIN, generator) == expected
 
 
 def test_what_is_never_resolved_takes_the_most_steps(monkeypatch, generator):
     with_errors(monkeypatch, lambda n: 1.0 / n)
     assert (
-        enough_steps([spikes([0.0])], torch.zeros(5, 1), T_MIN, generator)
+        enough_steps([spikes([0.0])], rows_of(torch.zeros(5, 1)), T_MIN, generator)
         == CANDIDATES[-1]
     )
+
+
+def test_rows_without_weight_do_not_count(generator):
+    """Catches a spike that hardly any weight lies on, but that asks for many steps."""
+    values = [-1.5, -0.5, 0.4, 1.6]
+    z = torch.cat([torch.zeros(150, 1), torch.full((50, 1), 0.95)]).double()
+    light = torch.cat([torch.ones(150), torch.full((50,), 1e-9)]).double()
+    found = [
+        enough_steps([spikes(values)], rows, T_MIN, torch.Generator().manual_seed(0))
+        for rows in (rows_of(z), rows_of(z, light), rows_of(z[:150]))
+    ]
+    assert found[1] == found[2]
 
 
 def test_none_stands_for_the_steps_found_in_fit(chain):

@@ -613,9 +613,9 @@ def test_weights_that_the_solver_does_not_resolve_are_not_kept(table, monkeypatc
 QUICK = {"hidden_size": 16, "max_iter": 400, "max_components": 0, "random_state": 0}
 
 
-def planned(n_rows, n_held_out, steps=200, batch_size=512):
+def planned(n_rows, n_held_out, steps=200, batch_size=512, gained=200):
     options = replace(OPTIONS, max_iter_likelihood=steps, batch_size=batch_size)
-    return options_on_all_rows(options, n_rows, n_held_out).max_iter
+    return options_on_all_rows(options, n_rows, n_held_out, gained).max_iter
 
 
 def test_how_many_steps_are_planned():
@@ -626,6 +626,14 @@ def test_how_many_steps_are_planned():
     # 12 passes over 120 rows in batches of 128
     assert planned(120, 50) == 11
     assert planned(2000, 400, steps=0) == 0
+    # not more than those that gained on held-out rows
+    assert planned(2000, 400, gained=40) == 40
+
+
+def test_the_last_check_that_gained_counts():
+    kept = [-1.0, -1.0, -0.9, -0.8, -0.8]
+    assert Stage("", "", 9, steps=[50, 60, 70, 80, 90], kept=kept).steps_that_gained == 30
+    assert Stage("", "", 9, steps=[50, 60], kept=[-1.0, -1.0]).steps_that_gained == 0
 
 
 @pytest.fixture
@@ -646,15 +654,21 @@ def test_an_unjudged_member_goes_on_with_all_rows(member):
     assert (member.best.networks[0].b_out == 0.25).all()
 
 
-def test_only_parts_that_the_solver_resolves_are_taken_over(member, monkeypatch):
-    """Catches weights that have learned to earn the error of the solver."""
+@pytest.mark.parametrize(
+    ("gain", "resolved"),
+    [(0.1, [True, False]), (torch.tensor([0.0, -1e-3]), [True, True])],
+)
+def test_only_sound_parts_are_taken_over(member, monkeypatch, gain, resolved):
+    """Catches weights that earn the error of the solver, or that were spoilt."""
     later = member.unjudged(member.rows, OPTIONS, ALL_ROWS)
     later.average.module[0].b_out.data.add_(1.0)
+
+    before = member.best.scores[0]
 
     def judge(networks, rows, grids):
         assert rows is member.held_out
         assert grids == LIKELIHOOD.grids
-        return [(None, torch.tensor([True, False]))]
+        return [(before + gain, torch.tensor(resolved))]
 
     monkeypatch.setattr(members, "judge", judge)
     member.take_over(later)
@@ -672,7 +686,12 @@ def test_every_row_counts_in_the_end(monkeypatch):
         return unjudged(self, rows, *given)
 
     monkeypatch.setattr(Member, "unjudged", watched)
-    FactorizedDiffusionDensity(**QUICK | {"max_iter": 20}).fit(table)
+    monkeypatch.setattr(Stage, "steps_that_gained", 20)
+    density = FactorizedDiffusionDensity(**QUICK | {"max_iter": 20})
+    density.fit(table)
+    assert shown == [400, 400]
+    # held-out rows of a fit that goes on later must stay unseen
+    density.set_params(warm_start=True).fit(table)
     assert shown == [400, 400]
 
 

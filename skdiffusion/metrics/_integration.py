@@ -50,8 +50,7 @@ def integration_error(estimator, X, *, factor=10) -> IntegrationError:
             f"{type(estimator).__name__} has no parameter n_steps, so its log-density "
             "has no integration error to measure."
         )
-    n_steps = estimator.n_steps_ if estimator.n_steps is None else estimator.n_steps
-    finer = copy.copy(estimator).set_params(n_steps=factor * n_steps)
+    finer = copy.copy(estimator).set_params(n_steps=factor * estimator._n_steps())
     difference = estimator.score_samples(X) - finer.score_samples(X)
     return IntegrationError(
         mean_per_column=float(difference.mean() / estimator.n_features_in_),
