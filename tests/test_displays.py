@@ -387,7 +387,9 @@ def test_flow_ends_at_the_samples(fitted):
     rows = fitted.margins_.forward(fitted.sample(20, random_state=3))
     last = display.states[:, -1] / np.cos(display.times[-1])
     np.testing.assert_allclose(last, rows[:, [2, 0]], atol=1e-6)
-    assert display.panels_.tolist() == [0, 5, 11, 16]
+    n_steps = fitted.n_steps_
+    evenly = [0, round(n_steps / 3), round(2 * n_steps / 3), n_steps]
+    assert display.panels_.tolist() == evenly
     for ax, k in zip(display.axes_.flat, display.panels_, strict=True):
         offsets = ax.collections[0].get_offsets()
         np.testing.assert_allclose(offsets, display.states[:, k])
