@@ -77,8 +77,10 @@ def read(folder, name):
 
 
 def _together(earlier, new):
-    if earlier is None or new.empty:
-        return new if earlier is None else earlier
+    if earlier is None:
+        return new
+    if new.empty:
+        return earlier
     return pd.concat([earlier, new], ignore_index=True)
 
 

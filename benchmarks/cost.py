@@ -46,8 +46,8 @@ def best_seconds(function, *arguments, n_repetitions=3):
 
 def fitted(X, graph, **parameters):
     """A model trained for a few steps, not selected."""
-    options = {"max_iter": 10, "early_stopping": False, "random_state": 0}
-    options["n_steps"] = N_STEPS
+    fixed = {"n_steps": N_STEPS, "random_state": 0}
+    options = {"max_iter": 10, "early_stopping": False, **fixed}
     return FactorizedDiffusionDensity(graph, **options | parameters).fit(X)
 
 

@@ -4,9 +4,9 @@
 
 Results that the folder of the report holds from other runs stay in it. Results of several
 seeds are averaged. Differences of log-densities are taken row by row on the same fresh
-rows, from seeds that both estimators have. Their standard errors tell
-how sure the means are for fresh rows; how much they vary with the training rows is shown
-by the standard deviation over seeds.
+rows, from seeds that both estimators have. Their standard errors tell how sure the means
+are for fresh rows; how much they vary with the training rows is shown by the standard
+deviation over seeds.
 """
 
 import argparse

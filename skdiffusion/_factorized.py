@@ -15,7 +15,7 @@ from .defaults import suited
 from .graphs import factorize
 from .margin_choice import fit_margins
 from .networks import (
-    average,
+    averages,
     from_state,
     initial_ensemble,
     mixture_shares,
@@ -397,4 +397,4 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
 
     def _build_denoisers(self) -> list:
         """Averages over the members of their networks of the same columns."""
-        return [average(alike) for alike in zip(*self._build_ensemble(), strict=True)]
+        return averages(self._build_ensemble())

@@ -148,7 +148,10 @@ def options_on_all_rows(
 
 def most_checks(options: Options) -> int:
     """Largest number of looks at a fit, of all stages together."""
-    denoising, likelihood = (o.options(options).max_iter for o in (DENOISING, LIKELIHOOD))
-    steps = {DENOISING: denoising, LIKELIHOOD: likelihood}
-    steps[ALL_ROWS] = math.ceil(SHARE_ON_ALL_ROWS * likelihood)
-    return sum(math.ceil(n / objective.check_every) for objective, n in steps.items())
+    later = options.max_iter_likelihood
+    stages = (
+        (DENOISING, options.max_iter),
+        (LIKELIHOOD, later),
+        (ALL_ROWS, math.ceil(SHARE_ON_ALL_ROWS * later)),
+    )
+    return sum(math.ceil(n / objective.check_every) for objective, n in stages)

@@ -11,7 +11,7 @@ from .batches import split
 from .blending import with_mixtures
 from .denoisers import Denoiser
 from .members import Member
-from .networks import ScoreNetwork, average
+from .networks import ScoreNetwork, averages
 from .objectives import ALL_ROWS, DENOISING, LIKELIHOOD, options_on_all_rows
 from .records import Options, Record, Rows
 from .resolution import enough_steps
@@ -218,10 +218,9 @@ def _look_how_fine(ensemble, rows, record: Record, generator) -> None:
     """Record how many steps of the solver resolve the density, if there is time."""
     if record.stopped_by == INTERRUPT:
         return
-    averages = [average(alike) for alike in zip(*ensemble, strict=True)]
-    t_min = ensemble[0][0].t_min
+    denoisers, t_min = averages(ensemble), ensemble[0][0].t_min
     try:
-        record.solver_steps = enough_steps(averages, rows, t_min, generator)
+        record.solver_steps = enough_steps(denoisers, rows, t_min, generator)
     except KeyboardInterrupt:
         _note_interruption(record)
 

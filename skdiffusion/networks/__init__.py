@@ -4,7 +4,7 @@ Both are denoisers with weights (`ScoreNetwork`); training and the flow see no m
 training conditional networks may be averaged with mixtures (`Blend`).
 """
 
-from ._average import AverageOfNetworks, average
+from ._average import AverageOfNetworks, average, averages
 from ._blend import Blend, mixture_shares
 from ._conditional import ConditionalNetwork
 from ._initial import initial_ensemble, initial_networks
@@ -35,6 +35,7 @@ __all__ = [
     "JointNetwork",
     "ScoreNetwork",
     "average",
+    "averages",
     "from_state",
     "initial_ensemble",
     "initial_networks",

@@ -63,3 +63,8 @@ class AverageOfNetworks(Denoiser):
 def average(members: Sequence[Denoiser]) -> Denoiser:
     """Average of denoisers; a single one is its own."""
     return members[0] if len(members) == 1 else AverageOfNetworks(members)
+
+
+def averages(ensemble: Sequence[Sequence[Denoiser]]) -> list[Denoiser]:
+    """Averages over the members of an ensemble of their denoisers of the same columns."""
+    return [average(alike) for alike in zip(*ensemble, strict=True)]
