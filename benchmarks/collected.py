@@ -13,7 +13,8 @@ from store import FIELDS, KEY, Store
 
 FITS, DIFFERENCES = "fits.csv", "differences.csv"
 PAIR = [*KEY, "reference"]
-WORDS = dict.fromkeys(["table", "variant", "estimator", "reference", "chosen"], str)
+NAMES = "table", "variant", "estimator", "reference", "chosen", "commit"
+WORDS = dict.fromkeys(NAMES, str)
 
 
 def difference(log_density, other):

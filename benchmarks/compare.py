@@ -19,6 +19,7 @@ that the report holds from other runs, perhaps on other machines, stay in it.
 import argparse
 import multiprocessing
 import resource
+import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass
@@ -63,6 +64,7 @@ def measure(job, flow_seconds):
         **against_truth(table.truth, log_density),
         **costs,
         "chosen": chosen_by(model),
+        "commit": commit(),
     }
     arrays = {"log_density": log_density, "fresh": fingerprint(table.fresh)}
     return row, arrays | ({} if table.truth is None else {"truth": table.truth})
@@ -108,6 +110,14 @@ def chosen_by(model):
     """Settings that a peer chose, or the length of our training."""
     steps = getattr(model, "n_iter_", None)
     return getattr(model, "chosen_", "" if steps is None else f"{steps} steps")
+
+
+def commit():
+    """Commit of the code that runs, with a plus if it was changed since."""
+    command = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
+    folder = Path(__file__).parent
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def peak_memory():

@@ -75,7 +75,8 @@ def _averages(name, fits):
         mean, error, _ = pooled(fits[column], fits[f"{column}_se"])
         row |= {column: mean, f"{column}_se": error}
     row |= {column: fits[column].median() for column in MEDIANS}
-    return row | {column: fits[column].max() for column in MEMORY}
+    row |= {column: fits[column].max() for column in MEMORY}
+    return row | {"commits": " ".join(fits["commit"].fillna("earlier").unique())}
 
 
 def _from_ours(name, differences):
@@ -179,6 +180,7 @@ def _parts():
         "score, rows/s": lambda r: f"{r['score_rows_per_second']:.0f}",
         "sample, rows/s": lambda r: f"{r['sample_rows_per_second']:.0f}",
         "peak (added) memory, MiB": _memory,
+        "commit": lambda r: r["commits"] if ESTIMATORS[r["estimator"]].is_ours else "",
     }
 
 
@@ -208,7 +210,8 @@ square brackets the standard deviation of that mean over seeds. KL is the
 Kullback-Leibler divergence from the truth and TV the total variation distance,
 E_p[(1 - q/p)_+], both on fresh draws from the truth.
 Fit seconds and speeds are medians over seeds, memory is the largest: the peak of the
-whole process and, in brackets, what fitting, scoring and sampling added to it.
+whole process and, in brackets, what fitting, scoring and sampling added to it. "Commit"
+is that of the code that made our fits; "earlier" is before commits were noted.
 
 "First" means that no peer is ahead by more than two standard errors. Estimators without
 graph are compared with peers without graph, those with graph with all peers. Numbers

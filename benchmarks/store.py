@@ -28,6 +28,7 @@ FIELDS = (
     "added_memory_mib",
     "threads",
     "chosen",
+    "commit",
 )
 
 
