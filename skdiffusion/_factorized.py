@@ -110,8 +110,8 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         Largest number of denoising steps; None is 4000, or 2000 up to 4000 rows or in
         joint blocks.
     max_iter_likelihood : int or None, default=None
-        Largest number of steps that then raise the log-likelihood itself; up to half as
-        many follow on all rows, held-out ones included. None is a tenth of `max_iter`;
+        Largest number of steps that then raise the log-likelihood itself; up to as many
+        follow on all rows, held-out ones included. None is a twentieth of `max_iter`;
         0 with joint blocks or without early stopping.
     max_components : int, default=16
         Largest number of components of Gaussian mixtures that are averaged with the

@@ -3,7 +3,7 @@
 With few rows the chance errors of a network weigh more than the noise of its training
 steps: an average of two networks gains more than batches of twice the size at the same
 cost. With many rows it is the other way round. A step for likelihood costs as much as
-dozens of denoising, so there are a tenth of them.
+dozens of denoising, so there are a twentieth of them.
 """
 
 FEW_ROWS = 4000
@@ -28,8 +28,8 @@ def default_max_iter(n_rows: int, has_joint_blocks: bool) -> int:
 
 
 def default_max_iter_likelihood(max_iter: int, has_joint_blocks: bool) -> int:
-    """A tenth of the steps of denoising; with joint blocks, which are dear, none."""
-    return 0 if has_joint_blocks else max_iter // 10
+    """A twentieth of the steps of denoising; with joint blocks, which are dear, none."""
+    return 0 if has_joint_blocks else max_iter // 20
 
 
 FOLLOW_ROWS = ("n_networks", "batch_size", "max_iter", "max_iter_likelihood")

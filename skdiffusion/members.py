@@ -21,7 +21,8 @@ from .objectives import Objective
 from .records import Options, Rows
 
 MAX_AVERAGE_DECAY = 0.995
-WARM_UP_STEPS = 50
+# as a share of all steps, and at most so many
+WARM_UP, MOST_WARM_UP_STEPS = 0.1, 50
 DECAY_FROM = 0.6
 # steps between checks, as a multiple of what a check costs
 STEPS_PER_COST_OF_CHECK = 3
@@ -30,7 +31,7 @@ BATCH_PER_ROW = 4
 
 def learning_rate_factor(step: int, max_iter: int) -> float:
     """Linear warm-up, a plateau, and a linear descent over the last 40 percent."""
-    warm_up = min(1.0, (step + 1) / min(WARM_UP_STEPS, max_iter))
+    warm_up = min(1.0, (step + 1) / min(WARM_UP * max_iter, MOST_WARM_UP_STEPS))
     return min(warm_up, (1 - step / max_iter) / (1 - DECAY_FROM))
 
 

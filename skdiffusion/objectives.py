@@ -25,7 +25,7 @@ from .solvers import THREE_EIGHTHS
 
 # with 4 steps networks learned at once to earn the error of the solver: held-out scores
 # on such a grid rose while the divergence from the truth doubled
-LIKELIHOOD_STEPS = 6
+LIKELIHOOD_STEPS = 5
 
 
 def velocity_loss(
@@ -124,9 +124,8 @@ LIKELIHOOD = Objective(
 )
 # unjudged, since no row is held out any more
 ALL_ROWS = replace(LIKELIHOOD, name="step on all rows", parameter="planned number")
-# steps on all rows, of those for likelihood at most; in proportion to the share of rows
-# held out if that is smaller than this one, since there is less that was not seen
-SHARE_ON_ALL_ROWS, FULL_SHARE = 1 / 2, 1 / 5
+# held out: if it was less there are fewer steps on all rows, since there is less unseen
+FULL_SHARE = 1 / 5
 # no row is taken more often: 120 rows were learned by heart in some dozens of passes
 MOST_PASSES = 12
 
@@ -136,14 +135,14 @@ def options_on_all_rows(
 ) -> Options:
     """Options of the steps on all rows after `n_held_out` of them have judged.
 
-    There are at most `n_gained`, the steps for likelihood up to the last that gained:
+    As many as for likelihood, but at most `n_gained`, those up to the last that gained:
     where held-out rows gained nothing, nothing could be gained unseen.
     """
     later = LIKELIHOOD.options(options)
     unseen = min(1.0, n_held_out / n_rows / FULL_SHARE)
-    wanted = SHARE_ON_ALL_ROWS * unseen * later.max_iter
     most = MOST_PASSES * n_rows / later.batch_size
-    return replace(later, max_iter=math.floor(min(wanted, most, n_gained)))
+    n_steps = min(unseen * later.max_iter, most, n_gained)
+    return replace(later, max_iter=math.floor(n_steps))
 
 
 def most_checks(options: Options) -> int:
@@ -152,6 +151,6 @@ def most_checks(options: Options) -> int:
     stages = (
         (DENOISING, options.max_iter),
         (LIKELIHOOD, later),
-        (ALL_ROWS, math.ceil(SHARE_ON_ALL_ROWS * later)),
+        (ALL_ROWS, later),
     )
     return sum(math.ceil(n / objective.check_every) for objective, n in stages)

@@ -51,10 +51,10 @@ def test_callbacks_hear_of_all_stages(chain):
     recorder = Recorder()
     density = short(max_iter=50, max_iter_likelihood=30).set_callbacks(recorder)
     density.fit(chain.data)
-    assert recorder.max_tasks == 4
-    # the last 15 steps are those on all rows, which nothing judges
-    assert [told["n_iter"] for told in recorder.told] == [50, 70, 80, 95]
-    losses = [density.likelihood_curve_[i] for i in (19, 29, 44)]
+    assert recorder.max_tasks == 5
+    # the last 30 steps are those on all rows, which nothing judges
+    assert [told["n_iter"] for told in recorder.told] == [50, 70, 80, 100, 110]
+    losses = [density.likelihood_curve_[i] for i in (19, 29, 49, 59)]
     assert [t["loss"] for t in recorder.told] == density.loss_curve_[49:] + losses
     assert recorder.told[-1]["validation_score"] is None
     assert density.validation_steps_ == [0, 50, 50, 70, 80]
@@ -134,5 +134,6 @@ def test_a_bar_is_printed_for_each_stage(chain, capsys):
     short(verbose=1, max_iter=50, max_iter_likelihood=40).fit(chain.data)
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("[##########          ] likelihood step 20 of 40: loss ")
-    assert lines[-2].startswith("[####################] step on all rows 20 of 20: loss ")
+    # 37 batches of 128 are the twelve passes over 400 rows that are allowed
+    assert lines[-2].startswith("[####################] step on all rows 37 of 37: loss ")
     assert ", likelihood step 40 (max_iter_likelihood reached), step on all" in lines[-1]
