@@ -62,7 +62,7 @@ def judge(networks, rows: Rows, grids: Sequence[int]) -> list[tuple[Tensor, Tens
     return judged
 
 
-def clearly_better(new: Tensor, old: Tensor, weight: Tensor, tol: float) -> Tensor:
+def clearly_better(new: Tensor, old: Tensor, rows: Rows, tol: float) -> Tensor:
     """Which parts gain more than `tol` and than a quarter of its standard error.
 
     Without the second condition a part would collect chance gains, check after
@@ -71,13 +71,14 @@ def clearly_better(new: Tensor, old: Tensor, weight: Tensor, tol: float) -> Tens
     Parameters
     ----------
     new, old : Tensor of shape (n_samples, n_parts)
-        Log-densities of held-out rows.
-    weight : Tensor of shape (n_samples,)
-        Weights that average to one.
+        Log-densities of the rows.
+    rows : Rows
+        Held-out rows.
+    tol : float
+        Least gain that counts, in nats per row.
     """
-    weighted = weight.unsqueeze(1) * (new - old)
-    gain = weighted.mean(0)
-    residual = weighted - weight.unsqueeze(1) * gain
+    gain = rows.mean(new - old)
+    residual = rows.weight.unsqueeze(1) * (new - old - gain)
     standard_error = residual.square().mean(0).sqrt() / math.sqrt(max(1, len(new) - 1))
     return (gain > tol) & (gain > GAIN_IN_STANDARD_ERRORS * standard_error)
 
@@ -115,11 +116,21 @@ class BestStates:
 
     def _improve(self, i: int, network, score: Tensor, resolved: Tensor) -> bool:
         """Take over better parts of one network; return whether there were any."""
-        weight = self.held_out.weight
-        better = resolved & clearly_better(score, self.scores[i], weight, self.tol)
+        better = clearly_better(score, self.scores[i], self.held_out, self.tol) & resolved
         self.scores[i] = torch.where(better, score, self.scores[i])
         self.networks[i].take_over(network, better)
         return bool(better.any())
+
+    def take_over_unjudged(self, networks: Sequence[ScoreNetwork]) -> None:
+        """Take over parts that have seen the held-out rows, which cannot judge them.
+
+        Not those that the solver does not resolve, nor those that now score lower: having
+        seen the rows, these must have been spoilt.
+        """
+        judged = judge(networks, self.held_out, self.grids)
+        for i, (score, resolved) in enumerate(judged):
+            unspoilt = self.held_out.mean(score - self.scores[i]) >= 0
+            self.networks[i].take_over(networks[i], resolved & unspoilt)
 
     def mean_log_density(self, scores: list[Tensor] | None = None) -> float:
         """Weighted mean over the held-out rows, in nats and data units.

@@ -79,7 +79,7 @@ def best_share(
     chosen = row_terms(Blend(network, mixture, candidates[best]), held_out, coarse)
     allowed = (SOLVER_SHARE * gain).clamp(RESOLVED, MOST_ALLOWED * RESOLVED)
     best_terms = terms.gather(0, best.expand(1, *chosen.shape))[0]
-    taken = clearly_better(best_terms, terms[0], held_out.weight, tol)
+    taken = clearly_better(best_terms, terms[0], held_out, tol)
     taken &= is_resolved(chosen, best_terms, held_out, allowed)
     return torch.where(taken, candidates[best], 0), float(gain[taken].sum())
 

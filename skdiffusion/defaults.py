@@ -3,7 +3,7 @@
 With few rows the chance errors of a network weigh more than the noise of its training
 steps: an average of two networks gains more than batches of twice the size at the same
 cost. With many rows it is the other way round. A step for likelihood costs as much as
-dozens of denoising, so there are a twentieth of them.
+ten of denoising, so there are a twentieth of them.
 """
 
 FEW_ROWS = 4000

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from .batches import Batches
-from .best_states import BestStates, judge
+from .best_states import BestStates
 from .networks import ScoreNetwork
 from .objectives import Objective
 from .records import Options, Rows
@@ -172,15 +172,3 @@ class Member:
     def _copy(self, rows, held_out, options, objective) -> "Member":
         networks = copy.deepcopy(self.chosen())
         return Member(networks, rows, held_out, options, self.generator, objective)
-
-    def take_over(self, other: "Member") -> None:
-        """Replace the chosen parts by those of another one that saw all rows.
-
-        Not by those that the solver does not resolve, nor by those that score lower on
-        the rows once held out: having seen them, these must have been spoilt.
-        """
-        networks, before = other.chosen(), self.best.scores
-        judged = judge(networks, self.held_out, other.objective.grids)
-        for i, (score, resolved) in enumerate(judged):
-            is_sound = self.held_out.mean(score - before[i]) >= 0
-            self.best.networks[i].take_over(networks[i], resolved & is_sound)

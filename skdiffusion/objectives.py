@@ -124,7 +124,8 @@ LIKELIHOOD = Objective(
 )
 # unjudged, since no row is held out any more
 ALL_ROWS = replace(LIKELIHOOD, name="step on all rows", parameter="planned number")
-# held out: if it was less there are fewer steps on all rows, since there is less unseen
+# share of rows held out from which on all steps on all rows are taken; with less there
+# is less unseen
 FULL_SHARE = 1 / 5
 # no row is taken more often: 120 rows were learned by heart in some dozens of passes
 MOST_PASSES = 12
@@ -135,8 +136,8 @@ def options_on_all_rows(
 ) -> Options:
     """Options of the steps on all rows after `n_held_out` of them have judged.
 
-    As many as for likelihood, but at most `n_gained`, those up to the last that gained:
-    where held-out rows gained nothing, nothing could be gained unseen.
+    As many as for likelihood, but at most `n_gained`, those after which held-out rows
+    scored best: more would learn rows by heart, now unseen.
     """
     later = LIKELIHOOD.options(options)
     unseen = min(1.0, n_held_out / n_rows / FULL_SHARE)

@@ -1,15 +1,15 @@
 """What training is given and what it leaves behind: rows, options, a record."""
 
+import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from torch import Tensor
 
 # nats per row and column that count as too short or too long a training
 STILL_RISING = 0.01
 OVERFITTED = 0.1
-# with fewer, the last quarter of the checks is no quarter of the training
-CHECKS_TO_JUDGE_BY = 5
+# checks, and the score before training; with fewer there is no last quarter
+SCORES_TO_JUDGE_BY = 5
 TOO_SHORT = (
     "the held-out log-likelihood was still rising at the end, by {0:.2g} nats per row "
     "over the last quarter of {1}={2} steps. Raise {1}."
@@ -109,22 +109,23 @@ class Stage:
 
     @property
     def steps_that_gained(self) -> int:
-        """Steps of this stage up to the check at which the kept score last rose."""
-        rises = [new > old for old, new in pairwise(self.kept)]
-        last = max((i for i, rose in enumerate(rises, 1) if rose), default=0)
-        return self.steps[last] - self.steps[0]
+        """Steps up to the check at which the weights of the moment scored best.
+
+        Not up to the last that was kept for some part: with few rows there always is one.
+        """
+        return self.steps[self.scores.index(max(self.scores))] - self.steps[0]
 
     @property
     def late_rise(self) -> float:
         """Rise of the kept score over the last quarter of the checks, if they suffice."""
-        if len(self.kept) < CHECKS_TO_JUDGE_BY:
+        if len(self.kept) < SCORES_TO_JUDGE_BY:
             return 0.0
-        return self.kept[-1] - self.kept[3 * (len(self.kept) - 1) // 4]
+        return self.kept[-1] - self.kept[math.ceil(3 * (len(self.kept) - 1) / 4)]
 
     @property
     def fall(self) -> float:
         """Fall of the score from the best to the last, if checks suffice to judge by."""
-        enough = len(self.kept) >= CHECKS_TO_JUDGE_BY
+        enough = len(self.kept) >= SCORES_TO_JUDGE_BY
         return self.kept[-1] - self.scores[-1] if enough else 0.0
 
     def __str__(self) -> str:

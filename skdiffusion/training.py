@@ -206,7 +206,7 @@ def _show_all_rows(members, rows, options, record: Record, threads, report) -> N
     if record.stopped_by:
         return
     pairs = list(zip(members, later, strict=True))
-    threads.map(lambda pair: pair[0].take_over(pair[1]), pairs)
+    threads.map(lambda pair: pair[0].best.take_over_unjudged(pair[1].chosen()), pairs)
 
 
 def _note_infinity(record: Record, error: FloatingPointError) -> None:

@@ -631,7 +631,7 @@ def test_estimator_bends_heavy_tails():
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "expected"), [(4000, (2, 512, 2000, 200)), (4001, (1, 1024, 4000, 400))]
+    ("n_rows", "expected"), [(4000, (2, 512, 2000, 100)), (4001, (1, 1024, 4000, 200))]
 )
 def test_defaults_follow_the_rows(n_rows, expected):
     nothing = dict.fromkeys(FOLLOW_ROWS)
@@ -640,7 +640,7 @@ def test_defaults_follow_the_rows(n_rows, expected):
     assert with_joint == (1, expected[1], 2000, 0)
     given = {"n_networks": 3, "batch_size": 4, "max_iter": 50, "max_iter_likelihood": 0}
     assert suited(given, n_rows, False) == given
-    assert suited(nothing | {"max_iter": 50}, n_rows, False)["max_iter_likelihood"] == 5
+    assert suited(nothing | {"max_iter": 50}, n_rows, False)["max_iter_likelihood"] == 2
 
 
 def test_warm_start_refuses_another_number_of_networks(chain):

@@ -1,5 +1,6 @@
 """How many steps of the solver a fitted model needs."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -113,3 +114,10 @@ def test_an_interruption_while_looking_keeps_the_fit(monkeypatch, chain):
     with pytest.warns(InterruptedFit):
         density = FactorizedDiffusionDensity(max_iter=5, random_state=0).fit(chain.data)
     assert density.n_steps_ == SAFE_STEPS
+
+
+@pytest.mark.filterwarnings("ignore:nothing was trained")
+def test_a_density_that_was_not_trained_is_looked_at_too():
+    """Catches steps that stay at those of a fit that nobody looked at."""
+    X = np.random.default_rng(0).standard_normal((40, 2))
+    assert FactorizedDiffusionDensity(random_state=0).fit(X).n_steps_ < SAFE_STEPS

@@ -36,7 +36,7 @@ class TrainingDisplay:
     >>> density = FactorizedDiffusionDensity(chain.graph, max_iter=100, random_state=0)
     >>> display = TrainingDisplay.from_estimator(density.fit(chain.data))
     >>> display.validation_steps
-    array([  0,  50, 100, 100, 110])
+    array([  0,  50, 100, 100, 105])
     """
 
     def __init__(
