@@ -137,7 +137,7 @@ def options_on_all_rows(
     """Options of the steps on all rows after `n_held_out` of them have judged.
 
     As many as for likelihood, but at most `n_gained`, those after which held-out rows
-    scored best: more would learn rows by heart, now unseen.
+    scored better than before: more would learn rows by heart.
     """
     later = LIKELIHOOD.options(options)
     unseen = min(1.0, n_held_out / n_rows / FULL_SHARE)

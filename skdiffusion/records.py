@@ -109,11 +109,13 @@ class Stage:
 
     @property
     def steps_that_gained(self) -> int:
-        """Steps up to the check at which the weights of the moment scored best.
+        """Steps up to the last check that scored above the start of this stage.
 
-        Not up to the last that was kept for some part: with few rows there always is one.
+        By the weights of the moment: with few rows there always is a part to keep.
         """
-        return self.steps[self.scores.index(max(self.scores))] - self.steps[0]
+        start, first = self.steps[0], self.scores[0]
+        checks = zip(self.steps, self.scores, strict=True)
+        return max(step for step, score in checks if score >= first) - start
 
     @property
     def late_rise(self) -> float:

@@ -640,8 +640,8 @@ def test_how_many_steps_are_planned():
     assert planned(2000, 400, gained=40) == 40
 
 
-def test_steps_up_to_the_best_check_have_gained():
-    scores = [-1.0, -1.1, -0.9, -0.8, -0.85]
+def test_steps_up_to_the_last_check_above_the_start_have_gained():
+    scores = [-1.0, -1.1, -0.8, -0.9, -1.05]
     stage = Stage("", "", 9, steps=[50, 60, 70, 80, 90], scores=scores)
     assert stage.steps_that_gained == 30
     assert Stage("", "", 9, steps=[50, 60], scores=[-1.0, -1.1]).steps_that_gained == 0
