@@ -60,7 +60,7 @@ def paired(store: Store, key, reference):
 
 def collect(store, folder):
     """Fits and differences of a run and of those before it, which are also written."""
-    earlier, new = read(folder, FITS), fits_of(store)
+    earlier, new = _complete(read(folder, FITS)), fits_of(store)
     kept = _without_outdated(read(folder, DIFFERENCES), earlier, new)
     fits = _last(_together(earlier, new), KEY)
     differences = _last(_together(kept, differences_of(store)), PAIR).round(5)
@@ -75,6 +75,13 @@ def read(folder, name):
     """What a folder holds, or None."""
     path = folder / name
     return pd.read_csv(path, dtype=WORDS) if path.exists() else None
+
+
+def _complete(fits):
+    """Fits with all fields; earlier runs noted fewer."""
+    if fits is None:
+        return None
+    return fits.reindex(columns=FIELDS).astype({"commit": object})
 
 
 def _together(earlier, new):

@@ -49,11 +49,11 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
     -----
     A subclass implements `_check_parameters`, `_fit_model`, which returns its fitted
     attributes, among them `model_` (plain arrays), `noise_floor_` and `factorization_`,
-    and `_build_denoisers`, which turns `model_` into denoisers. It may replace `_path`,
-    `_terms` and `_gradient` by closed forms, and `_fit_margins` by other maps of single
-    columns. It has the parameters `graph`, `max_factor_size`, `n_steps`, `device` and
-    `random_state`. `_smoothing` names the parameter that is the standard deviation of a
-    constant column.
+    and `_build_denoisers`, which turns `model_` into denoisers. It may replace
+    `_own_log_density` and `_gradient` by closed forms, `_path` and `_chain` where its
+    blocks need others, and `_fit_margins` by other maps of single columns. It has the
+    parameters `graph`, `max_factor_size`, `n_steps`, `device` and `random_state`.
+    `_smoothing` names the parameter that is the standard deviation of a constant column.
     """
 
     _smoothing = "noise_floor"

@@ -14,7 +14,5 @@ def to_frame(X: np.ndarray, column_names):
     try:
         import pandas as pd
     except ImportError as error:
-        raise ImportError(
-            "as_frame=True needs pandas: pip install 'skdiffusion[pandas]'."
-        ) from error
+        raise ImportError("as_frame=True needs pandas: pip install pandas.") from error
     return pd.DataFrame(X, columns=list(column_names))

@@ -161,5 +161,7 @@ def _is_number(said) -> bool:
 
 def _finite(values, name: str):
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} must be finite, got {values!r}.")
+        raise ValueError(
+            f"{name} must be finite, got {values!r}. An interval is a tuple: (18, None)."
+        )
     return values

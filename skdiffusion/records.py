@@ -17,7 +17,7 @@ TOO_SHORT = (
 TOO_LONG = (
     "the held-out log-likelihood has fallen by {:.2g} nats per row from its best: "
     "networks learn the rows by heart. The best weights are kept, but more dropout or "
-    "weight_decay, a smaller hidden_size or more rows would gain more."
+    "weight_decay, a smaller hidden_size or more rows may gain more."
 )
 # enough for nearly all densities
 SAFE_STEPS = 16

@@ -32,7 +32,8 @@ def warn_of_few(sizes: np.ndarray, n_particles: int) -> None:
         warn_user(
             f"the answers for {len(poor)} rows, such as row {poor[0]}, rest on fewer "
             f"than {MIN_EFFECTIVE_SIZE} effective particles: their known cells are "
-            f"unusual. Raise n_particles={n_particles}, or check these rows."
+            f"unusual. Use more particles (n_particles was {n_particles}), or check "
+            "these rows."
         )
 
 

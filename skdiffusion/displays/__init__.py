@@ -2,7 +2,7 @@
 
 ``XxxDisplay.from_estimator(estimator, ...)`` computes what is shown and draws it; the
 display holds the numbers, and `plot` draws them again, elsewhere or otherwise. Needs
-matplotlib (``pip install 'skdiffusion[plots]'``), which is imported when something is
+matplotlib (``pip install matplotlib``), which is imported when something is
 drawn.
 """
 

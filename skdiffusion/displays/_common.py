@@ -15,9 +15,7 @@ def pyplot():
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError(
-            "displays need matplotlib: pip install 'skdiffusion[plots]'."
-        ) from error
+        raise ImportError("displays need matplotlib: pip install matplotlib.") from error
     return plt
 
 

@@ -54,9 +54,7 @@ class Comparison:
         try:
             import pandas as pd
         except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas: pip install 'skdiffusion[pandas]'."
-            ) from error
+            raise ImportError("to_frame needs pandas: pip install pandas.") from error
         return pd.DataFrame(map(asdict, self.entries)).set_index("name")
 
     def __str__(self) -> str:

@@ -19,7 +19,8 @@ def mean_log_density(estimator, X, y=None, sample_weight=None) -> float:
     ----------
     estimator : object with `score_samples`
         Fitted density estimator. The log-densities of a plain `Pipeline` are those of
-        transformed rows; a `DensityPipeline` gives those of the rows themselves.
+        transformed rows, so a search must not choose between its transformers by them;
+        a `DensityPipeline` gives those of the rows themselves.
     X : array-like of shape (n_samples, n_features)
         Rows.
     y : None
