@@ -121,3 +121,14 @@ def test_a_density_that_was_not_trained_is_looked_at_too():
     """Catches steps that stay at those of a fit that nobody looked at."""
     X = np.random.default_rng(0).standard_normal((40, 2))
     assert FactorizedDiffusionDensity(random_state=0).fit(X).n_steps_ < SAFE_STEPS
+
+
+def test_flanks_of_peaks_are_looked_at_too(generator):
+    """Catches rows on the tops of peaks only: 12 steps there, and a mass of 1.014."""
+    values = [-1.5, -0.5, 0.4, 1.6]
+    z = torch.tensor(values, dtype=torch.float64).repeat(50).unsqueeze(1)
+    denoiser = spikes(values, width=2)
+    path = Path(T_MIN, enough_steps([denoiser], rows_of(z), T_MIN, generator))
+    x = torch.linspace(-3, 3, 4001, dtype=torch.float64)
+    density = log_density([denoiser], x.unsqueeze(1), path)[:, 0].exp()
+    assert torch.trapezoid(density, x).item() == pytest.approx(1, abs=2e-3)
