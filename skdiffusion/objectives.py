@@ -25,7 +25,7 @@ from .solvers import THREE_EIGHTHS
 
 # with 4 steps networks learned at once to earn the error of the solver: held-out scores
 # on such a grid rose while the divergence from the truth doubled
-LIKELIHOOD_STEPS = 5
+SOLVER_STEPS = 5
 
 
 def velocity_loss(
@@ -51,7 +51,7 @@ def likelihood_loss(
     What is dropped stays dropped along the flow of a row, whose density is normalised
     whatever is dropped. There is no other chance in it: the generator is not used.
     """
-    log_density = log_density_of_own(network, rows.z, Path(t_min, LIKELIHOOD_STEPS))
+    log_density = log_density_of_own(network, rows.z, Path(t_min, SOLVER_STEPS))
     return -rows.mean(log_density)
 
 
@@ -117,7 +117,7 @@ LIKELIHOOD = Objective(
     "max_iter_likelihood",
     grids=(12, 16),
     check_every=20,
-    solver_steps=LIKELIHOOD_STEPS,
+    solver_steps=SOLVER_STEPS,
     rate=1 / 5,
     batch=1 / 4,
     patience=1 / 4,

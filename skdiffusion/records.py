@@ -171,7 +171,7 @@ class Record:
         return self.stages[-1]
 
     @property
-    def n_steps(self) -> int:
+    def n_iter(self) -> int:
         """Number of steps taken in all stages."""
         return sum(len(stage.losses) for stage in self.stages)
 
@@ -202,7 +202,7 @@ class Record:
         """Steps taken, loss and held-out mean log-density at the last check."""
         scores = self.stages[-1].scores
         return {
-            "n_iter": self.n_steps,
+            "n_iter": self.n_iter,
             "loss": self.stages[-1].losses[-1],
             "validation_score": scores[-1] if scores else None,
         }

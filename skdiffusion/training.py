@@ -102,7 +102,7 @@ class Trainer:
         """Record the mean over the members of their held-out log-densities."""
         kept = [m.best.mean_log_density() for m in self.members]
         self.stage.scores.append(sum(current) / len(current))
-        self.stage.steps.append(self.record.n_steps)
+        self.stage.steps.append(self.record.n_iter)
         self.stage.kept.append(sum(kept) / len(kept))
 
 
@@ -227,7 +227,7 @@ def _look_how_fine(ensemble, rows, record: Record, generator) -> None:
 
 def _note_interruption(record: Record) -> None:
     record.stopped_by = INTERRUPT
-    warn_user(INTERRUPTED.format(record.n_steps), InterruptedFit)
+    warn_user(INTERRUPTED.format(record.n_iter), InterruptedFit)
 
 
 def _offspring(generator: torch.Generator) -> torch.Generator:

@@ -22,7 +22,7 @@ from skdiffusion.objectives import (
     ALL_ROWS,
     DENOISING,
     LIKELIHOOD,
-    LIKELIHOOD_STEPS,
+    SOLVER_STEPS,
     likelihood_loss,
     options_on_all_rows,
     velocity_loss,
@@ -412,7 +412,7 @@ def test_likelihood_loss_is_minus_the_weighted_score(table):
     rows = make_rows(table)
     rows.weight[:] = torch.linspace(0, 2, len(table))
     loss = likelihood_loss(network, rows, 0.03, None)
-    scores = row_terms(network.eval(), rows, Path(0.03, LIKELIHOOD_STEPS))
+    scores = row_terms(network.eval(), rows, Path(0.03, SOLVER_STEPS))
     expected = -(rows.weight.unsqueeze(1) * scores).mean(0)
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
 
