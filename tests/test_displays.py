@@ -220,7 +220,7 @@ def test_training_shows_what_was_recorded(fitted):
     assert steps.tolist() == list(range(1, 301))
     np.testing.assert_array_equal(loss, fitted.loss_curve_)
     steps, held_out = scores.lines[0].get_data()
-    assert steps.tolist() == [0, 50, 100, 150, 200, 250, 300, 300, 320, 330]
+    assert steps.tolist() == [0, 50, 100, 150, 200, 250, 300, 300, 315]
     np.testing.assert_array_equal(held_out, fitted.validation_scores_)
     assert set(scores.lines[1].get_xdata()) == {300}
     assert "training for likelihood begins" in legend_of(scores)
