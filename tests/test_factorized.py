@@ -42,6 +42,9 @@ def hard_tables():
     }
 
 
+SPIKED = "ties", "zeros", "three"
+
+
 def integral(estimator, n=60_001):
     """Mass of one column, on a grid that is even in standardised units.
 
@@ -59,7 +62,7 @@ def test_density_of_one_column_integrates_to_one(name):
     """Catches a lost Jacobian, noise-floor term or scale."""
     X = hard_tables()[name]
     estimator = FactorizedDiffusionDensity(**QUICK).fit(X)
-    total = integral(estimator)
+    total = integral(estimator, 60_001 if name in SPIKED else 10_001)
     assert total == pytest.approx(1, abs=1e-3)
 
 
