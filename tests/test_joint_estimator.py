@@ -159,10 +159,10 @@ def test_constant_column_has_the_documented_density(cycle):
     X[:, 2] = 7.0
     with pytest.warns(UserWarning, match="constant"):
         estimator = FactorizedDiffusionDensity(cycle[0].graph, **QUICK).fit(X)
-    rows = np.tile(X[:1], (2, 1))
-    rows[1, 2] += 0.03
-    at, off = estimator.score_samples(rows)
-    assert at - off == pytest.approx(0.5, abs=0.05)
+    off = X + [0, 0, 0.03, 0]
+    # of single rows it is 0.5 up to the errors of a short fit, 0.06
+    lost = estimator.score_samples(X) - estimator.score_samples(off)
+    assert lost.mean() == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("diffusion", ["conditional", "joint"])
