@@ -115,7 +115,9 @@ class Stage:
         """
         start, first = self.steps[0], self.scores[0]
         checks = zip(self.steps, self.scores, strict=True)
-        return max(step for step, score in checks if score >= first) - start
+        above = (step for step, score in checks if score >= first)
+        # none, not even the first, if held-out rows have no density at all
+        return max(above, default=start) - start
 
     @property
     def late_rise(self) -> float:

@@ -645,6 +645,7 @@ def test_steps_up_to_the_last_check_above_the_start_have_gained():
     stage = Stage("", "", 9, steps=[50, 60, 70, 80, 90], scores=scores)
     assert stage.steps_that_gained == 30
     assert Stage("", "", 9, steps=[50, 60], scores=[-1.0, -1.1]).steps_that_gained == 0
+    assert Stage("", "", 9, steps=[50, 60], scores=[np.nan] * 2).steps_that_gained == 0
 
 
 @pytest.fixture
