@@ -54,6 +54,8 @@ class Job:
 
 def measure(job, flow_seconds):
     """Fit, score and sample once: a row of the result, and arrays to be kept."""
+    # before the fit, which may outlast a commit
+    made_by = commit()
     table = tables.load(job.source, job.variant, job.n_samples, job.seed)
     model = estimators.make(job.estimator, table.graph, job.seed, flow_seconds)
     log_density, costs = used(model, table, job.seed)
@@ -64,7 +66,7 @@ def measure(job, flow_seconds):
         **against_truth(table.truth, log_density),
         **costs,
         "chosen": chosen_by(model),
-        "commit": commit(),
+        "commit": made_by,
     }
     arrays = {"log_density": log_density, "fresh": fingerprint(table.fresh)}
     return row, arrays | ({} if table.truth is None else {"truth": table.truth})

@@ -124,8 +124,7 @@ LIKELIHOOD = Objective(
 )
 # unjudged, since no row is held out any more
 ALL_ROWS = replace(LIKELIHOOD, name="step on all rows", parameter="planned number")
-# share of rows held out from which on all steps on all rows are taken; with less there
-# is less unseen
+# with a smaller share of rows held out there are fewer steps on all rows: less is unseen
 FULL_SHARE = 1 / 5
 # no row is taken more often: 120 rows were learned by heart in some dozens of passes
 MOST_PASSES = 12
@@ -149,9 +148,5 @@ def options_on_all_rows(
 def most_checks(options: Options) -> int:
     """Largest number of looks at a fit, of all stages together."""
     later = options.max_iter_likelihood
-    stages = (
-        (DENOISING, options.max_iter),
-        (LIKELIHOOD, later),
-        (ALL_ROWS, later),
-    )
+    stages = (DENOISING, options.max_iter), (LIKELIHOOD, later), (ALL_ROWS, later)
     return sum(math.ceil(n / objective.check_every) for objective, n in stages)
