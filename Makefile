@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 PICTURE := compare_with_kernel_density.png
+# one process for each core, with one thread each: fits in tests are too small to share
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 # threads that wait asleep: spinning ones starve each other on a machine that is busy
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -30,13 +32,13 @@ demo: $(READY)
 	$(BIN)/python examples/plot_compare_with_kernel_density.py $(PICTURE)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 coverage: $(READY)
-	$(BIN)/python -m pytest --cov --cov-report=term-missing
+	$(PYTEST) --cov --cov-report=term-missing
 
 lint: $(READY)
 	$(BIN)/ruff check .

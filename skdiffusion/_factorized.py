@@ -366,7 +366,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     def _options(self, chosen: dict) -> Options:
         given = vars(self) | chosen | {"ends_on_all_rows": not self.warm_start}
         if not self.early_stopping:
-            given |= {"validation_fraction": 0, "max_iter_likelihood": 0}
+            given["validation_fraction"] = 0
         return Options(**{f.name: given[f.name] for f in fields(Options)})
 
     def _report(self, record: Record | str) -> None:

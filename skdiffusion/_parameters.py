@@ -2,7 +2,7 @@
 
 from ._selection import refuse_attribute
 from ._validation import check_boolean, check_choice, check_integer, check_real
-from .defaults import FOLLOW_ROWS, refuse_unjudged
+from .defaults import FOLLOW_ROWS
 
 DIFFUSIONS = ("auto", "conditional", "joint")
 DTYPES = ("float32", "float64")
@@ -18,7 +18,7 @@ def check_parameters(estimator) -> None:
     check_choice("dtype", estimator.dtype, DTYPES)
     for name in SWITCHES:
         check_boolean(name, getattr(estimator, name))
-    refuse_unjudged(estimator.max_iter_likelihood, estimator.early_stopping)
+    _refuse_unjudged(estimator.max_iter_likelihood, estimator.early_stopping)
 
 
 def _check_structure(estimator) -> None:
@@ -57,3 +57,13 @@ def _check_numbers(estimator) -> None:
         check_real("dropout", estimator.dropout, low=0, high=1, open_high=True)
     if estimator.weight_decay is not None:
         check_real("weight_decay", estimator.weight_decay, low=0)
+
+
+def _refuse_unjudged(max_iter_likelihood: int | None, early_stopping: bool) -> None:
+    """Raise if steps for likelihood are asked for that nothing would judge."""
+    if max_iter_likelihood and not early_stopping:
+        raise ValueError(
+            f"max_iter_likelihood={max_iter_likelihood} with early_stopping=False: "
+            "training for likelihood overfits soon and needs held-out rows to judge by. "
+            "Use early_stopping=True or max_iter_likelihood=None."
+        )

@@ -27,32 +27,34 @@ def default_max_iter(n_rows: int, has_joint_blocks: bool) -> int:
     return 2000 if has_joint_blocks or n_rows <= FEW_ROWS else 4000
 
 
-def default_max_iter_likelihood(max_iter: int, has_joint_blocks: bool) -> int:
-    """A twentieth of the steps of denoising; with joint blocks, which are dear, none."""
-    return 0 if has_joint_blocks else max_iter // 20
+def default_max_iter_likelihood(
+    max_iter: int, has_joint_blocks: bool, early_stopping: bool
+) -> int:
+    """A twentieth of the steps of denoising.
+
+    None with joint blocks, which are dear, nor where no held-out rows would judge them:
+    training for likelihood overfits soon.
+    """
+    return max_iter // 20 if early_stopping and not has_joint_blocks else 0
 
 
 FOLLOW_ROWS = ("n_networks", "batch_size", "max_iter", "max_iter_likelihood")
 
 
-def suited(given: dict[str, int | None], n_rows: int, has_joint_blocks: bool):
-    """Values given, and where they are None those that suit the table."""
+def suited(given: dict, n_rows: int, has_joint_blocks: bool) -> dict[str, int]:
+    """Values given, and where they are None those that suit the table.
+
+    Of `given`, parameters of the estimator by name, `FOLLOW_ROWS` and `early_stopping`
+    are read.
+    """
     n_networks = default_n_networks(n_rows, has_joint_blocks)
     max_iter = default_max_iter(n_rows, has_joint_blocks)
     steps = max_iter if given["max_iter"] is None else given["max_iter"]
-    likelihood = default_max_iter_likelihood(steps, has_joint_blocks)
+    likelihood = default_max_iter_likelihood(
+        steps, has_joint_blocks, given["early_stopping"]
+    )
     values = (n_networks, default_batch_size(n_rows), max_iter, likelihood)
     return {
         name: value if given[name] is None else given[name]
         for name, value in zip(FOLLOW_ROWS, values, strict=True)
     }
-
-
-def refuse_unjudged(max_iter_likelihood: int | None, early_stopping: bool) -> None:
-    """Raise if steps for likelihood are asked for that nothing would judge."""
-    if max_iter_likelihood and not early_stopping:
-        raise ValueError(
-            f"max_iter_likelihood={max_iter_likelihood} with early_stopping=False: "
-            "training for likelihood overfits soon and needs held-out rows to judge by. "
-            "Use early_stopping=True or max_iter_likelihood=None."
-        )

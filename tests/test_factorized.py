@@ -637,12 +637,14 @@ def test_estimator_bends_heavy_tails():
     ("n_rows", "expected"), [(4000, (2, 512, 2000, 100)), (4001, (1, 1024, 4000, 200))]
 )
 def test_defaults_follow_the_rows(n_rows, expected):
-    nothing = dict.fromkeys(FOLLOW_ROWS)
+    nothing = dict.fromkeys(FOLLOW_ROWS) | {"early_stopping": True}
     assert tuple(suited(nothing, n_rows, False).values()) == expected
     with_joint = tuple(suited(nothing, n_rows, True).values())
     assert with_joint == (1, expected[1], 2000, 0)
     given = {"n_networks": 3, "batch_size": 4, "max_iter": 50, "max_iter_likelihood": 0}
-    assert suited(given, n_rows, False) == given
+    assert suited(nothing | given, n_rows, False) == given
+    unjudged = suited(nothing | {"early_stopping": False}, n_rows, False)
+    assert unjudged["max_iter_likelihood"] == 0
     assert suited(nothing | {"max_iter": 50}, n_rows, False)["max_iter_likelihood"] == 2
 
 
