@@ -56,6 +56,7 @@ def draw_known(summary, folder):
         _lines(ax, group)
         ax.set(title=table, xlabel="training rows")
     axes[0].set_ylabel("KL, nats (2 s.e.)")
+    figure.suptitle("Divergence from the truth (lower is better)")
     _legend(figure, axes)
     return _saved(figure, folder, "known_density.png")
 
@@ -88,6 +89,7 @@ def draw_real(summary, folder):
         _dots(ax, group)
         ax.set_title(f"{table}, {variant}")
         ax.set_xlabel("nats per row minus diffusion (2 s.e.)")
+    figure.suptitle("Log-density of new rows: left of the line ours is ahead")
     return _saved(figure, folder, "real_tables.png")
 
 
