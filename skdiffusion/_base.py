@@ -21,7 +21,15 @@ from ._frames import to_frame
 from ._questions import QuestionsMixin
 from ._selection import Choice
 from ._torch import resolve_device, to_numpy, to_tensor
-from ._validation import check_boolean, check_integer, check_numbers, check_weight
+from ._validation import (
+    FILL_TO_FIT,
+    FILL_TO_SCORE,
+    check_boolean,
+    check_finite,
+    check_integer,
+    check_numbers,
+    check_weight,
+)
 from ._warnings import warn_user
 from .chunks import by_chunks
 from .conditioning import intervened
@@ -84,11 +92,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         self._check_common_parameters()
         self._check_parameters()
         columns = getattr(X, "columns", None)
-        check_numbers(X)
-        X = validate_data(
-            self, X, dtype=np.float64, ensure_min_samples=2, ensure_all_finite="allow-nan"
-        )
-        self._refuse_missing(X)
+        X = self._validate(X, FILL_TO_FIT, reset=True, ensure_min_samples=2)
         weight = check_weight(sample_weight, X)
         X, weight = self._drop_rows_without_weight(X, weight)
         self._check_labels(columns)
@@ -276,17 +280,6 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
             "checked. Rename them with X.columns = X.columns.astype(str)."
         )
 
-    def _refuse_missing(self, X: np.ndarray) -> None:
-        columns = np.flatnonzero(np.isnan(X).any(axis=0))
-        if len(columns):
-            n_rows = int(np.isnan(X).any(axis=1).sum())
-            raise ValueError(
-                f"X has NaN in {n_rows} of {len(X)} rows (columns {columns.tolist()}), "
-                "but a density is fitted to complete rows. Drop these rows, "
-                "X[~np.isnan(X).any(axis=1)], or fill them with sklearn.impute; the "
-                "fitted density then draws missing cells with impute(X)."
-            )
-
     def _drop_rows_without_weight(self, X, weight):
         X, weight = X[weight > 0], weight[weight > 0]
         if len(X) < 2:
@@ -297,7 +290,15 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
 
     def _check_rows(self, X) -> np.ndarray:
         check_is_fitted(self, "model_")
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        return self._validate(X, FILL_TO_SCORE, reset=False)
+
+    def _validate(self, X, remedy: str, **options) -> np.ndarray:
+        """Complete rows of numbers; `remedy` says what to do about missing ones."""
+        check_numbers(X)
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, **options)
+        names = getattr(self, "feature_names_in_", range(X.shape[1]))
+        check_finite(X, names, remedy)
+        return X
 
     def _as_frame(self, X: np.ndarray):
         return to_frame(X, self.factorization_.column_names)

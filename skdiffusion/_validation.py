@@ -8,6 +8,15 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length
 
 NO_NUMBERS = (str, bytes, datetime.date, datetime.time, datetime.timedelta)
+FILL_TO_FIT = (
+    "A density is fitted to complete rows: drop these, X[~np.isnan(X).any(axis=1)], or "
+    "fill them with sklearn.impute; the fitted density then draws missing cells with "
+    "impute(X)."
+)
+FILL_TO_SCORE = (
+    "Only complete rows have a density: draw missing cells with impute(X), or ask "
+    "marginal(columns) for the density of the columns that are known."
+)
 
 
 def check_integer(
@@ -91,6 +100,21 @@ def _is_no_number(values) -> bool:
     if values.dtype.kind != "O":
         return values.dtype.kind in "MmUS"
     return any(isinstance(x, NO_NUMBERS) for x in values.flat)
+
+
+def check_finite(X: np.ndarray, names, remedy: str) -> None:
+    """Raise for infinite values or for NaN, about which `remedy` says what to do."""
+    _refuse(np.isnan(X), "NaN", names, remedy)
+    _refuse(np.isinf(X), "infinite values", names, "Drop or replace these rows.")
+
+
+def _refuse(bad: np.ndarray, what: str, names, remedy: str) -> None:
+    columns = [names[j] for j in np.flatnonzero(bad.any(axis=0))]
+    if columns:
+        n_rows = int(bad.any(axis=1).sum())
+        raise ValueError(
+            f"X has {what} in {n_rows} of {len(bad)} rows (columns {columns}). {remedy}"
+        )
 
 
 def check_weight(sample_weight, X: np.ndarray) -> np.ndarray:

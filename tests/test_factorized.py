@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KernelDensity
 
-from skdiffusion import FactorizedDiffusionDensity, training
+from skdiffusion import FactorizedDiffusionDensity, KernelScoreDensity, training
 from skdiffusion.datasets import (
     make_heavy_tails,
     make_nonlinear_chain,
@@ -505,7 +505,10 @@ def test_wrong_parameter_is_named_before_training(chain, parameters, error, mess
     ("X", "message"),
     [
         (np.array([[1.0, np.nan], [2.0, 3.0]]), "NaN"),
-        (np.array([[1.0, np.inf], [2.0, 3.0]]), "infinity"),
+        (
+            np.array([[1.0, np.inf], [2.0, 3.0]]),
+            r"infinite values in 1 of 2 rows .*\[1\]",
+        ),
         (np.array([["a", "b"], ["c", "d"]]), r"columns \[0, 1\] of X hold text"),
         (
             np.array([["2026-01-01"], ["2026-01-02"]], dtype="datetime64"),
@@ -522,6 +525,21 @@ def test_wrong_parameter_is_named_before_training(chain, parameters, error, mess
 def test_wrong_table_is_refused(X, message):
     with pytest.raises(ValueError, match=message):
         FactorizedDiffusionDensity().fit(X)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"v": np.nan}, r"NaN in 3 of 3 rows \(columns \['v'\]\).*marginal\(columns\)"),
+        ({"u": [1, -np.inf, 2]}, r"infinite values in 1 of 3 rows \(columns \['u'\]\)"),
+        ({"u": ["1", "2", "3"]}, r"columns \['u'\] of X hold text"),
+    ],
+)
+def test_rows_that_have_no_density_are_refused_by_column(changed, message):
+    table = pd.DataFrame({"u": [1.0, 2.0, 3.0], "v": [2.0, 1.0, 2.0]})
+    density = KernelScoreDensity(bandwidth=0.5).fit(table)
+    with pytest.raises(ValueError, match=message):
+        density.score_samples(table.assign(**changed))
 
 
 @pytest.mark.parametrize(
