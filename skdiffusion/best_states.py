@@ -121,16 +121,18 @@ class BestStates:
         self.networks[i].take_over(network, better)
         return bool(better.any())
 
-    def take_over_unjudged(self, networks: Sequence[ScoreNetwork]) -> None:
+    def take_over_unjudged(
+        self, networks: Sequence[ScoreNetwork], parts: Sequence[Tensor]
+    ) -> None:
         """Take over parts that have seen the held-out rows, which cannot judge them.
 
-        Not those that the solver does not resolve, nor those that now score lower: having
-        seen the rows, these must have been spoilt.
+        Of the given parts (masks), not those that the solver does not resolve, nor those
+        that now score lower: having seen the rows, these must have been spoilt.
         """
         judged = judge(networks, self.held_out, self.grids)
         for i, (score, resolved) in enumerate(judged):
             unspoilt = self.held_out.mean(score - self.scores[i]) >= 0
-            self.networks[i].take_over(networks[i], resolved & unspoilt)
+            self.networks[i].take_over(networks[i], parts[i] & resolved & unspoilt)
 
     def mean_log_density(self, scores: list[Tensor] | None = None) -> float:
         """Weighted mean over the held-out rows, in nats and data units.

@@ -108,16 +108,12 @@ class Stage:
         return len(self.losses) == self.planned
 
     @property
-    def steps_that_gained(self) -> int:
-        """Steps up to the last check that scored above the start of this stage.
+    def ended_higher(self) -> bool:
+        """Whether the last weights score at least as high as those at the start.
 
-        By the weights of the moment: with few rows there always is a part to keep.
+        Not those that are kept: with few rows there always is a part to keep.
         """
-        start, first = self.steps[0], self.scores[0]
-        checks = zip(self.steps, self.scores, strict=True)
-        above = (step for step, score in checks if score >= first)
-        # none, not even the first, if held-out rows have no density at all
-        return max(above, default=start) - start
+        return self.scores[-1] >= self.scores[0]
 
     @property
     def late_rise(self) -> float:

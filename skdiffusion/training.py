@@ -12,7 +12,13 @@ from .blending import with_mixtures
 from .denoisers import Denoiser
 from .members import Member
 from .networks import ScoreNetwork, averages
-from .objectives import ALL_ROWS, DENOISING, LIKELIHOOD, options_on_all_rows
+from .objectives import (
+    ALL_ROWS,
+    DENOISING,
+    LIKELIHOOD,
+    options_on_all_rows,
+    parts_for_all_rows,
+)
 from .records import Options, Record, Rows
 from .resolution import enough_steps
 from .threads import Threads
@@ -193,9 +199,10 @@ def _finished(
 
 def _show_all_rows(members, rows, options, record: Record, threads, report) -> None:
     """Let the chosen networks take steps on all rows: nothing is chosen any more."""
-    sizes = len(rows), len(members[0].held_out), record.stages[-1].steps_that_gained
-    given = options_on_all_rows(options, *sizes)
-    if record.stopped_by or not (options.ends_on_all_rows and given.max_iter):
+    given = options_on_all_rows(options, len(rows), len(members[0].held_out))
+    parts = parts_for_all_rows(members[0].networks, len(rows), record.stages[-1])
+    wanted = options.ends_on_all_rows and given.max_iter and torch.cat(parts).any()
+    if record.stopped_by or not wanted:
         return
     later = threads.map(lambda m: m.unjudged(rows, given, ALL_ROWS), members)
     try:
@@ -206,7 +213,7 @@ def _show_all_rows(members, rows, options, record: Record, threads, report) -> N
     if record.stopped_by:
         return
     pairs = list(zip(members, later, strict=True))
-    threads.map(lambda pair: pair[0].best.take_over_unjudged(pair[1].chosen()), pairs)
+    threads.map(lambda p: p[0].best.take_over_unjudged(p[1].chosen(), parts), pairs)
 
 
 def _note_infinity(record: Record, error: FloatingPointError) -> None:

@@ -17,14 +17,16 @@ from skdiffusion.datasets import make_nonlinear_chain
 from skdiffusion.flow import Path
 from skdiffusion.graphs import factorize
 from skdiffusion.members import Member, average_of, learning_rate_factor
-from skdiffusion.networks import initial_networks
+from skdiffusion.networks import ConditionalNetwork, JointNetwork, initial_networks
 from skdiffusion.objectives import (
     ALL_ROWS,
     DENOISING,
+    ENOUGH_ROWS,
     LIKELIHOOD,
     SOLVER_STEPS,
     likelihood_loss,
     options_on_all_rows,
+    parts_for_all_rows,
     velocity_loss,
 )
 from skdiffusion.records import Options, Record, Rows, Stage
@@ -623,9 +625,9 @@ QUICK = {
 }
 
 
-def planned(n_rows, n_held_out, steps=200, batch_size=512, gained=200):
+def planned(n_rows, n_held_out, steps=200, batch_size=512):
     options = replace(OPTIONS, max_iter_likelihood=steps, batch_size=batch_size)
-    return options_on_all_rows(options, n_rows, n_held_out, gained).max_iter
+    return options_on_all_rows(options, n_rows, n_held_out).max_iter
 
 
 def test_how_many_steps_are_planned():
@@ -636,16 +638,35 @@ def test_how_many_steps_are_planned():
     # 12 passes over 120 rows in batches of 128
     assert planned(120, 50) == 11
     assert planned(2000, 400, steps=0) == 0
-    # not more than those that gained on held-out rows
-    assert planned(2000, 400, gained=40) == 40
 
 
-def test_steps_up_to_the_last_check_above_the_start_have_gained():
-    scores = [-1.0, -1.1, -0.8, -0.9, -1.05]
-    stage = Stage("", "", 9, steps=[50, 60, 70, 80, 90], scores=scores)
-    assert stage.steps_that_gained == 30
-    assert Stage("", "", 9, steps=[50, 60], scores=[-1.0, -1.1]).steps_that_gained == 0
-    assert Stage("", "", 9, steps=[50, 60], scores=[np.nan] * 2).steps_that_gained == 0
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([-1.0, -0.8, -1.0], [[True, True], [True]]),
+        ([-1.0, -0.8, -1.1], [[True, False], [True]]),
+        ([np.nan, np.nan, np.nan], [[True, False], [True]]),
+    ],
+)
+def test_columns_that_read_many_others_need_many_rows(scores, expected):
+    """Unless held-out rows say that training was good for them."""
+    columns, contexts = [3, 4, 5], [(0, 1), (0, 1, 2), (0,)]
+    networks = [
+        ConditionalNetwork(columns[:2], contexts[:2], t_min=0.03),
+        ConditionalNetwork(columns[2:], contexts[2:], t_min=0.03),
+    ]
+    stage = Stage("", "", 9, scores=scores)
+    parts = parts_for_all_rows(networks, 2 * ENOUGH_ROWS, stage)
+    assert [mask.tolist() for mask in parts] == expected
+
+
+def test_rows_count_for_every_column_that_shares_a_network():
+    contexts = [(0, 1, 2), (1, 2), (0,), ()]
+    network = ConditionalNetwork([3, 4, 5, 6], contexts, t_min=0.03, kinds=[0, 0, 1, 2])
+    assert network.context_sizes().tolist() == [1.5, 1.0, 0.0]
+    chain = [(0, 1), (1, 2), (2, 3)]
+    joint = JointNetwork([0, 1, 2], [3], chain, t_min=0.03, column_kinds=[0, 0, 1, 1])
+    assert joint.context_sizes().tolist() == [1.5]
 
 
 @pytest.fixture
@@ -667,10 +688,14 @@ def test_an_unjudged_member_goes_on_with_all_rows(member):
 
 
 @pytest.mark.parametrize(
-    ("gain", "resolved"),
-    [(0.1, [True, False]), (torch.tensor([0.0, -1e-3]), [True, True])],
+    ("gain", "resolved", "given"),
+    [
+        (0.1, [True, False], [True, True]),
+        (torch.tensor([0.0, -1e-3]), [True, True], [True, True]),
+        (0.1, [True, True], [True, False]),
+    ],
 )
-def test_only_sound_parts_are_taken_over(member, monkeypatch, gain, resolved):
+def test_only_sound_parts_are_taken_over(member, monkeypatch, gain, resolved, given):
     """Catches weights that earn the error of the solver, or that were spoilt."""
     later = member.unjudged(member.rows, OPTIONS, ALL_ROWS)
     later.average.module[0].b_out.data.add_(1.0)
@@ -683,7 +708,7 @@ def test_only_sound_parts_are_taken_over(member, monkeypatch, gain, resolved):
         return [(before + gain, torch.tensor(resolved))]
 
     monkeypatch.setattr(best_states, "judge", judge)
-    member.best.take_over_unjudged(later.chosen())
+    member.best.take_over_unjudged(later.chosen(), [torch.tensor(given)])
     assert member.chosen()[0].b_out.flatten().tolist() == [1.0, 0.0]
 
 
@@ -700,14 +725,12 @@ def test_every_row_counts_in_the_end(monkeypatch, owner, name):
         return known(self, rows, *given)
 
     monkeypatch.setattr(owner, name, watched)
-    monkeypatch.setattr(Stage, "steps_that_gained", 20)
     FactorizedDiffusionDensity(**QUICK | {"max_iter": 20}).fit(table)
     assert shown == [400]
 
 
-def test_held_out_rows_of_a_fit_that_goes_on_stay_unseen(monkeypatch):
+def test_held_out_rows_of_a_fit_that_goes_on_stay_unseen():
     table = np.random.default_rng(0).standard_normal((400, 1))
-    monkeypatch.setattr(Stage, "steps_that_gained", 20)
     density = FactorizedDiffusionDensity(warm_start=True, **QUICK | {"max_iter": 20})
     assert len(density.fit(table).likelihood_curve_) == 1
 

@@ -120,6 +120,12 @@ class ConditionalNetwork(ConditionalColumns, ScoreNetwork):
         """
         return min(0.1, self.default_dropout(n_rows))
 
+    def context_sizes(self) -> Tensor:
+        largest = torch.zeros(self.n_parts, device=self.part.device)
+        sizes = torch.tensor([float(len(c)) for c in self.contexts]).to(largest)
+        largest.scatter_reduce_(0, self.part, sizes, "amax")
+        return largest / self.part.bincount()
+
     def part_scores(self, terms: Tensor) -> Tensor:
         scores = terms.new_zeros(len(terms), self.n_parts)
         return scores.index_add_(1, self.part, terms)

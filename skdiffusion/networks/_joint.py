@@ -209,6 +209,10 @@ class JointNetwork(ScoreNetwork):
         """
         return min(0.5, 320 / (n_rows * self.copies(self.column_kinds)))
 
+    def context_sizes(self) -> Tensor:
+        size = (self.n_nodes - 1) / self.copies(self.column_kinds)
+        return self.location.new_tensor([size])
+
     def part_scores(self, terms: Tensor) -> Tensor:
         return terms.sum(1, keepdim=True)
 

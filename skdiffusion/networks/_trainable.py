@@ -97,6 +97,13 @@ class ScoreNetwork(Denoiser):
         """Weight decay that suits the network and so many rows, if none is asked for."""
         raise NotImplementedError
 
+    def context_sizes(self) -> Tensor:
+        """Columns that each part reads beside the one it models, (n_parts,).
+
+        What is shared by several columns is a share of each: rows count for all of them.
+        """
+        raise NotImplementedError
+
     def part_scores(self, terms: Tensor) -> Tensor:
         """Log-density of each part, (n, n_parts), from that of own columns."""
         raise NotImplementedError
