@@ -19,7 +19,8 @@ def split(
     """
     n = len(rows)
     least = min(MIN_HELD_OUT_ROWS, int(MAX_HELD_OUT_SHARE * n))
-    n_held_out = min(max(round(fraction * n), least), MAX_HELD_OUT_ROWS, n - 1)
+    # two rows at least are left to fit a mixture to
+    n_held_out = min(max(round(fraction * n), least), MAX_HELD_OUT_ROWS, n - 2)
     order = torch.randperm(n, generator=generator, device=rows.z.device)
     turned = [order.roll(-i * n_held_out) for i in range(n_parts)]
     return [(rows.take(o[n_held_out:]), rows.take(o[:n_held_out])) for o in turned]

@@ -273,6 +273,11 @@ def test_split_is_disjoint_and_complete(generator):
     assert torch.equal(kept.log_derivative, kept.z[:, 0])
 
 
+def test_rows_enough_for_a_mixture_are_left_to_train_on(generator):
+    ((kept, held_out),) = split(make_rows(standard_normal(60, 1)), 0.999, generator)
+    assert (len(kept), len(held_out)) == (2, 58)
+
+
 @pytest.mark.parametrize(("n_parts", "expected"), [(2, 120), (3, 180), (5, 200)])
 def test_rows_are_held_out_in_turn(n_parts, expected, generator):
     """No row twice before all were once; many members do not judge by fewer rows."""
