@@ -90,7 +90,7 @@ class Member:
         objective: Objective,
     ):
         self.networks = torch.nn.ModuleList(networks).train()
-        self.rows, self.held_out, self.t_min = rows, held_out, networks[0].t_min
+        self.rows, self.held_out = rows, held_out
         self.generator, self.objective = generator, objective
         batch_size = min(options.batch_size, BATCH_PER_ROW * len(rows))
         self.batches = Batches(rows, batch_size)
@@ -142,7 +142,7 @@ class Member:
 
     def _accumulate(self, network, batch: Rows) -> Tensor:
         """Losses of the columns of a network; adds to the gradients."""
-        losses = self.objective.loss(network, batch, self.t_min, self.generator)
+        losses = self.objective.loss(network, batch, self.generator)
         # the sum, not the mean: every column takes the steps it would take alone
         losses.sum().backward()
         network.tie_gradients()

@@ -29,7 +29,7 @@ SOLVER_STEPS = 5
 
 
 def velocity_loss(
-    network: ScoreNetwork, rows: Rows, t_min: float, generator: torch.Generator
+    network: ScoreNetwork, rows: Rows, generator: torch.Generator
 ) -> Tensor:
     """Weighted mean squared error of the velocity for each column, shape (n_own,).
 
@@ -37,22 +37,22 @@ def velocity_loss(
     """
     r, _ = network.to_own(rows.z)
     eps = torch.randn(r.shape, generator=generator, dtype=r.dtype, device=r.device)
-    t = stratified_times(len(r), t_min, generator=generator, like=r)
+    t = stratified_times(len(r), network.t_min, generator=generator, like=r)
     t_column = t.unsqueeze(1)
     v = network.velocity(noised(r, eps, t_column), t, network.encode(rows.z))
     return rows.mean((v - velocity_target(r, eps, t_column)) ** 2)
 
 
 def likelihood_loss(
-    network: ScoreNetwork, rows: Rows, t_min: float, generator: torch.Generator
+    network: ScoreNetwork, rows: Rows, generator: torch.Generator
 ) -> Tensor:
     """Weighted mean of minus the log-density for each column, in nats, shape (n_own,).
 
     What is dropped stays dropped along the flow of a row, whose density is normalised
     whatever is dropped. There is no other chance in it: the generator is not used.
     """
-    log_density = log_density_of_own(network, rows.z, Path(t_min, SOLVER_STEPS))
-    return -rows.mean(log_density)
+    path = Path(network.t_min, SOLVER_STEPS)
+    return -rows.mean(log_density_of_own(network, rows.z, path))
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Objective:
     Attributes
     ----------
     loss : callable
-        Of a network, rows, the smallest time and a generator.
+        Of a network, rows and a generator.
     name, parameter : str
         What its steps are called, and the parameter that limits their number.
     grids : tuple of int

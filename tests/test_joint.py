@@ -180,7 +180,7 @@ def test_gradient_of_shared_weights_is_that_of_the_common_weight(generator):
     rows = Rows(z, torch.ones(20).double(), torch.zeros(20).double())
 
     def loss():
-        return velocity_loss(network, rows, 0.03, torch.Generator().manual_seed(0)).sum()
+        return velocity_loss(network, rows, torch.Generator().manual_seed(0)).sum()
 
     loss().backward()
     network.tie_gradients()

@@ -77,7 +77,7 @@ def test_loss_of_zero_velocity_on_normal_rows_is_one(table, generator):
     """The target has unit variance at every time. Catches a wrong weighting."""
     normal = np.random.RandomState(1).standard_normal((20_000, 1))
     network = make_networks(normal)[0]
-    loss = velocity_loss(network, make_rows(normal), 0.03, generator)
+    loss = velocity_loss(network, make_rows(normal), generator)
     assert loss.item() == pytest.approx(1, abs=0.03)
 
 
@@ -88,7 +88,7 @@ def test_rows_without_weight_have_no_influence_on_the_loss(table, generator):
     spoilt = replace(rows, z=rows.z.clone())
     spoilt.z[100:] = 50
     losses = [
-        velocity_loss(network, r, 0.03, torch.Generator().manual_seed(1))
+        velocity_loss(network, r, torch.Generator().manual_seed(1))
         for r in (rows, spoilt)
     ]
     assert torch.equal(*losses)
@@ -247,7 +247,7 @@ def test_times_of_the_loss_start_at_t_min(table, generator, monkeypatch):
     monkeypatch.setattr(
         network, "velocity", lambda r, t, code: times.append(t) or velocity(r, t, code)
     )
-    velocity_loss(network, make_rows(table), 0.03, generator)
+    velocity_loss(network, make_rows(table), generator)
     assert 0.03 <= times[0].min() < 0.032
 
 
@@ -407,7 +407,7 @@ def test_likelihood_loss_of_normal_rows_is_their_entropy(generator):
     """Untrained networks are standard normal: 0.5 log(2 pi e) nats for each column."""
     Z = np.random.RandomState(1).standard_normal((20_000, 2))
     (network,) = make_networks(Z, nx.empty_graph(2))
-    losses = likelihood_loss(network, make_rows(Z), 0.03, generator)
+    losses = likelihood_loss(network, make_rows(Z), generator)
     expected = 0.5 * np.log(2 * np.pi * np.e)
     np.testing.assert_allclose(losses.detach(), expected, atol=0.02)
 
@@ -418,7 +418,7 @@ def test_likelihood_loss_is_minus_the_weighted_score(table):
     network.w_out.data.normal_(0, 0.1, generator=torch.Generator().manual_seed(2))
     rows = make_rows(table)
     rows.weight[:] = torch.linspace(0, 2, len(table))
-    loss = likelihood_loss(network, rows, 0.03, None)
+    loss = likelihood_loss(network, rows, None)
     scores = row_terms(network.eval(), rows, Path(0.03, SOLVER_STEPS))
     expected = -(rows.weight.unsqueeze(1) * scores).mean(0)
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
@@ -432,7 +432,7 @@ def test_gradient_of_the_likelihood_is_that_of_small_differences(table):
     rows = replace(rows, z=rows.z.double())
 
     def loss():
-        return likelihood_loss(network, rows, 0.03, None).sum()
+        return likelihood_loss(network, rows, None).sum()
 
     loss().backward()
     for name, place in (("w_out", (1, 2, 0)), ("w_context", (2, 0, 1))):
