@@ -182,9 +182,10 @@ def _best(graphs: dict, log_densities: dict[str, np.ndarray], weight) -> Choice:
     }
     best = max(scores, key=lambda name: np.nan_to_num(scores[name], nan=-np.inf))
     gain = paired_difference(log_densities[best], log_densities[NONE], weight)
-    if gain.mean <= gain.standard_error:
-        best = NONE
-        note = "chosen since no learned graph is clearly better"
-    else:
+    if gain.mean > gain.standard_error:
         note = f"learned ({best}; {gain} nats of held-out rows over no graph)"
-    return Choice(graphs[best], scores, note)
+        return Choice(graphs[best], scores, note)
+    note = "chosen since no learned graph is clearly better"
+    if best != NONE:
+        note += f" (best: {best}, {gain} nats of held-out rows)"
+    return Choice(None, scores, note)

@@ -295,7 +295,10 @@ def test_a_graph_must_be_clearly_better_than_none():
     for error, chosen in ((0.05, graphs["tree"]), (0.2, None)):
         gains = 0.1 + error * noise
         judged = {"none": np.zeros(100), "tree": gains, "lasso": np.full(100, np.nan)}
-        assert _best(graphs, judged, np.ones(100)).graph is chosen
+        choice = _best(graphs, judged, np.ones(100))
+        assert choice.graph is chosen
+        assert "tree" in choice.note
+        assert f"+0.100 ({error:.3f}) nats" in choice.note
 
 
 def test_names_and_sharing_go_along(table):
