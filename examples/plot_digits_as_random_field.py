@@ -4,7 +4,7 @@ Digits as a Markov random field
 
 A pixel depends on its neighbours. On the 8 x 8 images of handwritten digits
 (scikit-learn's bundled set) that makes a lattice with factors of two columns, and the
-largest clique of its completion has nine. Joint diffusion passes messages along the
+largest clique of its completion has eleven. Joint diffusion passes messages along the
 lattice as it is; conditional diffusion needs the completion. Both meet kernel density
 estimation and Gaussian mixtures on images that none of them has seen.
 
@@ -38,7 +38,7 @@ lattice = nx.convert_node_labels_to_integers(nx.grid_2d_graph(8, 8), ordering="s
 
 # %%
 # All edges of one direction share their networks: a stroke is a stroke wherever it is.
-# What is bright where differs, so pixels have networks of their own.
+# Pixels with edges of the same directions share theirs, too; here these are all pixels.
 
 for i, j in lattice.edges:
     lattice.edges[i, j]["direction"] = "across" if j - i == 1 else "down"

@@ -22,8 +22,8 @@ from ._questions import QuestionsMixin
 from ._selection import Choice
 from ._torch import resolve_device, to_numpy, to_tensor
 from ._validation import (
-    FILL_TO_FIT,
-    FILL_TO_SCORE,
+    MISSING_IN_FIT,
+    MISSING_IN_SCORES,
     check_boolean,
     check_finite,
     check_integer,
@@ -92,7 +92,7 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
         self._check_common_parameters()
         self._check_parameters()
         columns = getattr(X, "columns", None)
-        X = self._validate(X, FILL_TO_FIT, reset=True, ensure_min_samples=2)
+        X = self._validate(X, MISSING_IN_FIT, reset=True, ensure_min_samples=2)
         weight = check_weight(sample_weight, X)
         X, weight = self._drop_rows_without_weight(X, weight)
         self._check_labels(columns)
@@ -290,10 +290,10 @@ class BaseDiffusionDensity(QuestionsMixin, DensityMixin, BaseEstimator, ABC):
 
     def _check_rows(self, X) -> np.ndarray:
         check_is_fitted(self, "model_")
-        return self._validate(X, FILL_TO_SCORE, reset=False)
+        return self._validate(X, MISSING_IN_SCORES, reset=False)
 
-    def _validate(self, X, remedy: str, **options) -> np.ndarray:
-        """Complete rows of numbers; `remedy` says what to do about missing ones."""
+    def _validate(self, X, remedy: str | None, **options) -> np.ndarray:
+        """Rows of numbers; `remedy` says what to do about NaN; None lets them pass."""
         check_numbers(X)
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, **options)
         names = getattr(self, "feature_names_in_", range(X.shape[1]))

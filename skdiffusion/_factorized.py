@@ -68,10 +68,10 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         Whether factors share their networks: with True all factors of one size, with
         the name of an attribute of the nodes (or edges) of `graph` those whose columns
         (or pairs of columns) carry equal values, slot by slot in ascending order of the
-        columns. Columns that are alike share their location and scale, too, so they
-        should have the same units.
-        Joint blocks share within themselves; with ``diffusion="joint"`` there is one
-        block for all components then.
+        columns. With an attribute of edges, columns are alike whose edges carry the same
+        set of values. Alike columns share their location and scale, too, so they should
+        have the same units. Joint blocks share within themselves; with
+        ``diffusion="joint"`` there is one block for all components then.
     max_factor_size : int or None, default=12
         Largest number of columns in one factor of `graph`. A graph with larger factors
         is refused. None sets no limit. It does not apply to ``graph=None``.

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import ndtr, ndtri
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from . import flow
 from ._columns import position, positions
@@ -130,9 +130,7 @@ class QuestionsMixin:
         check_boolean("as_frame", as_frame)
         check_integer("n_draws", n_draws, low=1)
         check_integer("n_particles", n_particles, low=MIN_EFFECTIVE_SIZE)
-        X = validate_data(
-            self, X, dtype=np.float64, reset=False, ensure_all_finite="allow-nan"
-        )
+        X = self._validate(X, None, reset=False)
         filled, sizes = impute(
             self, X, n_draws, n_particles, check_random_state(random_state)
         )

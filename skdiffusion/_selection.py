@@ -187,5 +187,5 @@ def _best(graphs: dict, log_densities: dict[str, np.ndarray], weight) -> Choice:
         return Choice(graphs[best], scores, note)
     note = "chosen since no learned graph is clearly better"
     if best != NONE:
-        note += f" (best: {best}, {gain} nats of held-out rows)"
+        note += f" (best: {best}; {gain} nats of held-out rows over no graph)"
     return Choice(None, scores, note)

@@ -8,12 +8,12 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length
 
 NO_NUMBERS = (str, bytes, datetime.date, datetime.time, datetime.timedelta)
-FILL_TO_FIT = (
+MISSING_IN_FIT = (
     "A density is fitted to complete rows: drop these, X[~np.isnan(X).any(axis=1)], or "
     "fill them with sklearn.impute; the fitted density then draws missing cells with "
     "impute(X)."
 )
-FILL_TO_SCORE = (
+MISSING_IN_SCORES = (
     "Only complete rows have a density: draw missing cells with impute(X), or ask "
     "marginal(columns) for the density of the columns that are known."
 )
@@ -88,8 +88,8 @@ def check_numbers(X) -> None:
     found = [name for name, values in columns.items() if _is_no_number(values)]
     if found:
         raise ValueError(
-            f"columns {found} of X hold text, dates or durations, but a density is "
-            "fitted to numbers. Leave them out, or turn them into numbers: dates into "
+            f"columns {found} of X hold text, dates or durations, but a density is one "
+            "of numbers. Leave them out, or turn them into numbers: dates into "
             "days, numbers stored as text by astype(float)."
         )
 
@@ -102,13 +102,14 @@ def _is_no_number(values) -> bool:
     return any(isinstance(x, NO_NUMBERS) for x in values.flat)
 
 
-def check_finite(X: np.ndarray, names, remedy: str) -> None:
-    """Raise for infinite values or for NaN, about which `remedy` says what to do."""
-    _refuse(np.isnan(X), "NaN", names, remedy)
-    _refuse(np.isinf(X), "infinite values", names, "Drop or replace these rows.")
+def check_finite(X: np.ndarray, names, remedy: str | None) -> None:
+    """Raise for infinite values and, with a `remedy` that says what to do, for NaN."""
+    if remedy is not None:
+        _refuse_where(np.isnan(X), "NaN", names, remedy)
+    _refuse_where(np.isinf(X), "infinite values", names, "Drop or replace these rows.")
 
 
-def _refuse(bad: np.ndarray, what: str, names, remedy: str) -> None:
+def _refuse_where(bad: np.ndarray, what: str, names, remedy: str) -> None:
     columns = [names[j] for j in np.flatnonzero(bad.any(axis=0))]
     if columns:
         n_rows = int(bad.any(axis=1).sum())

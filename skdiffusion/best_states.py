@@ -53,9 +53,9 @@ def judge(networks, rows: Rows, grids: Sequence[int]) -> list[tuple[Tensor, Tens
     solver on the grid of its own as likelihood; a part is resolved if the mean scores on
     the first and the last of these grids differ little.
     """
-    t_min, judged = networks[0].t_min, []
+    judged = []
     for network in networks:
-        by_grid = [row_terms(network, rows, Path(t_min, n)) for n in grids]
+        by_grid = [row_terms(network, rows, Path(network.t_min, n)) for n in grids]
         first, last = (network.part_scores(by_grid[i]) for i in (0, -1))
         n_columns = network.part_scores(last.new_ones(1, len(network.columns)))[0]
         judged.append((last, is_resolved(first, last, rows, RESOLVED * n_columns)))

@@ -108,7 +108,7 @@ class Stage:
         return len(self.losses) == self.planned
 
     @property
-    def ended_higher(self) -> bool:
+    def ended_no_lower(self) -> bool:
         """Whether the last weights score at least as high as those at the start.
 
         Not those that are kept: with few rows there always is a part to keep.

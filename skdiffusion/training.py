@@ -199,10 +199,11 @@ def _finished(
 
 def _show_all_rows(members, rows, options, record: Record, threads, report) -> None:
     """Let the chosen networks take steps on all rows: nothing is chosen any more."""
+    if record.stopped_by or not options.ends_on_all_rows:
+        return
     given = options_on_all_rows(options, len(rows), len(members[0].held_out))
     parts = parts_for_all_rows(members[0].networks, len(rows), record.stages[-1])
-    wanted = options.ends_on_all_rows and given.max_iter and torch.cat(parts).any()
-    if record.stopped_by or not wanted:
+    if not (given.max_iter and torch.cat(parts).any()):
         return
     later = threads.map(lambda m: m.unjudged(rows, given, ALL_ROWS), members)
     try:

@@ -538,8 +538,12 @@ def test_wrong_table_is_refused(X, message):
 def test_rows_that_have_no_density_are_refused_by_column(changed, message):
     table = pd.DataFrame({"u": [1.0, 2.0, 3.0], "v": [2.0, 1.0, 2.0]})
     density = KernelScoreDensity(bandwidth=0.5).fit(table)
+    changed = table.assign(**changed)
     with pytest.raises(ValueError, match=message):
-        density.score_samples(table.assign(**changed))
+        density.score_samples(changed)
+    if not changed.isna().any(axis=None):
+        with pytest.raises(ValueError, match=message):
+            density.impute(changed)
 
 
 @pytest.mark.parametrize(

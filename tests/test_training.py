@@ -646,32 +646,33 @@ def test_how_many_steps_are_planned():
 
 
 @pytest.mark.parametrize(
-    ("scores", "expected"),
+    ("n_rows", "scores", "expected"),
     [
-        ([-1.0, -0.8, -1.0], [[True, True], [True]]),
-        ([-1.0, -0.8, -1.1], [[True, False], [True]]),
-        ([np.nan, np.nan, np.nan], [[True, False], [True]]),
+        (2, [-1.0, -0.8, -1.0], [[True, True], [True]]),
+        (2 * ENOUGH_ROWS, [-1.0, -0.8, -1.1], [[True, False], [True]]),
+        (2 * ENOUGH_ROWS, [np.nan, np.nan, np.nan], [[True, False], [True]]),
+        (2 * ENOUGH_ROWS - 1, [-1.0, -0.8, -1.1], [[False, False], [False]]),
     ],
 )
-def test_columns_that_read_many_others_need_many_rows(scores, expected):
-    """Unless held-out rows say that training was good for them."""
+def test_columns_that_read_many_others_need_many_rows(n_rows, scores, expected):
+    """Unless held-out rows say that training was good; none if they are too few."""
     columns, contexts = [3, 4, 5], [(0, 1), (0, 1, 2), (0,)]
     networks = [
         ConditionalNetwork(columns[:2], contexts[:2], t_min=0.03),
         ConditionalNetwork(columns[2:], contexts[2:], t_min=0.03),
     ]
     stage = Stage("", "", 9, scores=scores)
-    parts = parts_for_all_rows(networks, 2 * ENOUGH_ROWS, stage)
+    parts = parts_for_all_rows(networks, n_rows, stage)
     assert [mask.tolist() for mask in parts] == expected
 
 
 def test_rows_count_for_every_column_that_shares_a_network():
     contexts = [(0, 1, 2), (1, 2), (0,), ()]
     network = ConditionalNetwork([3, 4, 5, 6], contexts, t_min=0.03, kinds=[0, 0, 1, 2])
-    assert network.context_sizes().tolist() == [1.5, 1.0, 0.0]
+    assert network.columns_read().tolist() == [1.5, 1.0, 0.0]
     chain = [(0, 1), (1, 2), (2, 3)]
     joint = JointNetwork([0, 1, 2], [3], chain, t_min=0.03, column_kinds=[0, 0, 1, 1])
-    assert joint.context_sizes().tolist() == [1.5]
+    assert joint.columns_read().tolist() == [1.5]
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def plot(records, folder):
         ax.set_xticks(sorted(ticks))
     axes[0].set_ylabel("divergence per column (nats)")
     axes[0].legend(frameon=False)
-    figure.suptitle("With the graph, divergence per column hardly grows (2000 rows)")
+    figure.suptitle("Divergence per column with and without the graph (2000 rows)")
     figure.tight_layout()
     figure.savefig(folder / "joint_diffusion.png", dpi=150)
 

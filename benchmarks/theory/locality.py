@@ -109,7 +109,9 @@ def main():
         rows.append([rho, "network", *map(over_seeds, fits)])
         rows.append([rho, "exact local velocity", *(f"{x:.4f}" for x in limits)])
     ax.set(xlabel="rounds of messages", ylabel="divergence from the truth (nats)")
-    ax.set_title("A few rounds hear all that matters on a Gaussian chain", fontsize=10)
+    ax.set_title(
+        "Every round of messages brings farther columns of a Gaussian chain", fontsize=10
+    )
     ax.set_xticks(ROUNDS)
     ax.legend(frameon=False)
     figure.tight_layout()

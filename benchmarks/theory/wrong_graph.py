@@ -80,9 +80,10 @@ def main():
         [graph, *(over_seeds(select(records, graph=graph, n_samples=n)) for n in SIZES)]
         for graph in GRAPHS
     ]
+    information = f"{floor:.3f} ({error:.3f})"
+    rows.append(["information of the deleted edge", *(information for _ in SIZES)])
     header = ["graph", *(f"n = {n}" for n in SIZES)]
     table(header, rows, options.output / "wrong_graph.md")
-    print(f"mutual information of the deleted edge: {floor:.3f} ({error:.3f})")
 
 
 if __name__ == "__main__":

@@ -73,8 +73,8 @@ def check_sizes(sharing: Sharing, factors, names: Sequence) -> None:
             raise ValueError(
                 f"the factors {a} and {b} carry equal values but have {len(a)} and "
                 f"{len(b)} columns, so they cannot share a network. Give their columns "
-                "different values, or use share_weights=True, which shares the factors "
-                "of each size."
+                "or edges different values, or use share_weights=True, which shares the "
+                "factors of each size."
             )
 
 

@@ -120,7 +120,7 @@ class ConditionalNetwork(ConditionalColumns, ScoreNetwork):
         """
         return min(0.1, self.default_dropout(n_rows))
 
-    def context_sizes(self) -> Tensor:
+    def columns_read(self) -> Tensor:
         largest = torch.zeros(self.n_parts, device=self.part.device)
         sizes = torch.tensor([float(len(c)) for c in self.contexts]).to(largest)
         largest.scatter_reduce_(0, self.part, sizes, "amax")

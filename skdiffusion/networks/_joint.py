@@ -209,7 +209,7 @@ class JointNetwork(ScoreNetwork):
         """
         return min(0.5, 320 / (n_rows * self.copies(self.column_kinds)))
 
-    def context_sizes(self) -> Tensor:
+    def columns_read(self) -> Tensor:
         size = (self.n_nodes - 1) / self.copies(self.column_kinds)
         return self.location.new_tensor([size])
 

@@ -70,8 +70,8 @@ class ScoreNetwork(Denoiser):
     -----
     A network falls into parts that train without influencing each other; each may keep
     the weights of another step. Weights that are shared are held as equal copies whose
-    gradients are added up, so that nothing but `add_weights`, `tie_weights` and
-    `tie_gradients` knows of sharing.
+    gradients are added up by `tie_weights` and `tie_gradients`; besides, a row counts
+    for every column that shares (`copies`).
     """
 
     t_min: float
@@ -97,10 +97,10 @@ class ScoreNetwork(Denoiser):
         """Weight decay that suits the network and so many rows, if none is asked for."""
         raise NotImplementedError
 
-    def context_sizes(self) -> Tensor:
-        """Columns that each part reads beside the one it models, (n_parts,).
+    def columns_read(self) -> Tensor:
+        """How many columns each part reads beside one that it models, (n_parts,).
 
-        What is shared by several columns is a share of each: rows count for all of them.
+        Divided by the number of columns that share the part: a row counts for each.
         """
         raise NotImplementedError
 
