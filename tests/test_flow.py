@@ -5,7 +5,14 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from skdiffusion.denoisers import GaussianDenoiser
-from skdiffusion.flow import Path, from_normal, in_order, log_density, states
+from skdiffusion.flow import (
+    Path,
+    from_normal,
+    in_order,
+    log_density,
+    states,
+    to_normal,
+)
 
 NOISE_FLOOR = 0.1
 T_MIN = math.atan(NOISE_FLOOR)
@@ -44,6 +51,15 @@ def test_samples_are_the_inverse_of_the_flow_of_the_density(correlated, generato
     z = from_normal([denoiser], noise, Path(T_MIN, 40)).flip(1)
     torch.testing.assert_close(z.mean(0), law.mean, atol=0.01, rtol=0)
     torch.testing.assert_close(z.T.cov(), law.covariance_matrix, atol=0.02, rtol=0)
+
+
+def test_samples_from_noise_of_an_earlier_end_come_back(correlated, generator):
+    """Catches noise that is not as wide as the process where it ends."""
+    path = Path(T_MIN, 40, t_max=1.2)
+    noise = torch.randn(20, 2, generator=generator).double()
+    z = from_normal([correlated[0]], noise, path)
+    back = to_normal([correlated[0]], z, path)
+    torch.testing.assert_close(back, noise, atol=1e-5, rtol=0)
 
 
 def test_noise_and_samples_have_densities_related_by_the_map(network, generator):

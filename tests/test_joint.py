@@ -47,6 +47,13 @@ def jacobian(network, r, t, code):
     )
 
 
+def test_the_score_of_a_block_is_that_of_all_its_columns(generator):
+    """Catches a mean, which would shrink what counts as a gain with the columns."""
+    network = joint_network(random_graph(4, 0.5, 0), generator)
+    terms = torch.tensor([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, -1.0]])
+    assert network.part_scores(terms).tolist() == [[10.0], [-1.0]]
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("n_rounds", [1, 2])
 def test_divergence_is_the_dense_trace(seed, n_rounds, generator):

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from conftest import standard_normal
+from scipy.stats import multivariate_normal, norm
 
 from skdiffusion.datasets import make_heavy_tails
-from skdiffusion.margins import InverseSinh, Standardization
+from skdiffusion.margins import MIN_GAIN, InverseSinh, Standardization, _gain
 
 
 @pytest.fixture
@@ -94,6 +95,44 @@ def test_columns_that_are_skewed_alike_are_bent_together():
     log = standard_normal(2000, 1) + 0.1 * standard_normal(2000, 2, seed=1)
     margins = InverseSinh.fit(np.exp(1.2 * log), np.ones(2000))
     assert np.isfinite(margins.width).all()
+
+
+def test_gain_of_a_bend_is_that_of_the_log_likelihood():
+    """Of a normal distribution of the column, and of all columns together."""
+    X = standard_normal(300, 2) ** 3 @ [[1.0, 0.5], [0.0, 1.0]]
+    z, share = (X[:, 0] - X[:, 0].mean()) / X[:, 0].std(), np.full(300, 1 / 300)
+    bent = np.arcsinh((z - 0.1) / 0.7)
+    slope = 1 / (0.7 * np.hypot(1, (z - 0.1) / 0.7))
+    after = norm.logpdf(bent, bent.mean(), bent.std()) + np.log(slope)
+    expected = (after - norm.logpdf(z)).mean()
+    assert _gain(z, share, 0.1, 0.7) == pytest.approx(expected)
+
+    def mean_log_likelihood(margins):
+        Z = margins.forward(X)
+        law = multivariate_normal(Z.mean(axis=0), np.cov(Z.T, bias=True))
+        return law.logpdf(Z).mean() + margins.log_derivative(X).mean()
+
+    straight, curved = (
+        InverseSinh._with(X, np.ones(300), None, 0.0, w) for w in (np.inf, 0.7)
+    )
+    found, expected = (
+        f(curved) - f(straight)
+        for f in (lambda m: m._fit_of_normal(X, share), mean_log_likelihood)
+    )
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_every_bend_must_gain_enough(monkeypatch):
+    """Catches two bends that together gain as much as one should."""
+    X = standard_normal(100, 2)
+    straight = InverseSinh._with(X, np.ones(100), None, 0.0, np.inf)
+    gain = 1.5 * MIN_GAIN
+    monkeypatch.setattr(
+        InverseSinh, "_fit_of_normal", lambda m, *_: gain * np.isfinite(m.width).any()
+    )
+    bends = [([0], 0.0, 1.0), ([1], 0.0, 1.0)]
+    assert straight._bent_if_better(X, np.ones(100), None, bends[:1]) is not straight
+    assert straight._bent_if_better(X, np.ones(100), None, bends) is straight
 
 
 def test_bent_columns_become_standard_and_come_back(bent):

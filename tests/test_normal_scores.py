@@ -6,10 +6,17 @@ from conftest import standard_normal
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from skdiffusion import FactorizedDiffusionDensity
+from skdiffusion import FactorizedDiffusionDensity, normal_scores
 from skdiffusion.margin_choice import held_out_log_density, normal_scores_help
 from skdiffusion.margins import InverseSinh
-from skdiffusion.normal_scores import WIDTH, Curve, NormalScores, _apart
+from skdiffusion.normal_scores import (
+    WIDTH,
+    Curve,
+    NormalScores,
+    _apart,
+    _between_rows,
+    _levels,
+)
 
 
 def tables():
@@ -98,6 +105,21 @@ def test_weights_count_like_repeated_rows():
     np.testing.assert_allclose(weighted.forward(grid), repeated.forward(grid), atol=0.15)
     plain = NormalScores.fit(X, np.ones(200)).forward(grid)
     assert np.abs(weighted.forward(grid) - plain).max() > 0.05
+
+
+def test_levels_and_quantiles_are_in_the_middle_of_their_rows():
+    """Catches columns that are moved by half a row."""
+    assert _levels(4).tolist() == [0.125, 0.375, 0.625, 0.875]
+    u, weight = np.array([3.0, 1.0, 2.0]), np.array([1.0, 2.0, 1.0])
+    quantiles = _between_rows(u, weight, np.array([0.25, 0.625, 0.875]))
+    assert quantiles.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_kernels_are_as_wide_as_the_effective_number_of_rows_says(monkeypatch):
+    seen = []
+    monkeypatch.setattr(normal_scores, "_silverman", lambda u, n: seen.append(n) or 0.3)
+    NormalScores.fit(standard_normal(100, 1), np.repeat([1.0, 1e-9], 50))
+    assert seen == [pytest.approx(50)]
 
 
 def test_a_far_row_of_no_weight_does_not_count():
@@ -197,9 +219,9 @@ def test_held_out_log_density_is_in_data_units():
         actual = held_out_log_density(kind, *parts, FAMILIES, 1e-6, 0).mean()
         law = -np.log(2 * np.pi) - 1 - np.log(0.8)
         assert actual == pytest.approx(law, abs=0.05)
-    noisy = held_out_log_density(InverseSinh, *parts, FAMILIES, 1.0, 0).mean()
-    # noise as strong as the residuals
-    expected = -np.log(2 * np.pi) - np.log(0.8) - np.log(2) - 0.5
+    noisy = held_out_log_density(InverseSinh, *parts, FAMILIES, 2.0, 0).mean()
+    # noise twice as wide as the residuals makes their variance five times as large
+    expected = -np.log(2 * np.pi) - np.log(0.8) - np.log(5) - 0.2
     assert noisy == pytest.approx(expected, abs=0.05)
 
 

@@ -16,7 +16,12 @@ from skdiffusion.blending import Partners
 from skdiffusion.datasets import make_nonlinear_chain
 from skdiffusion.flow import Path
 from skdiffusion.graphs import factorize
-from skdiffusion.members import Member, average_of, learning_rate_factor
+from skdiffusion.members import (
+    Member,
+    average_of,
+    learning_rate_factor,
+    steps_between_checks,
+)
 from skdiffusion.networks import ConditionalNetwork, JointNetwork, initial_networks
 from skdiffusion.objectives import (
     ALL_ROWS,
@@ -146,6 +151,43 @@ def test_chance_gain_is_not_an_improvement(generator):
     assert clearly_better(new, old, rows, 1e-4).tolist() == [False, True]
 
 
+def test_rows_of_hardly_any_weight_do_not_make_a_gain_uncertain():
+    """Catches a standard error of unweighted rows."""
+    old, weight = torch.zeros(100, 1), torch.tensor([2.0, 1e-9]).repeat_interleave(50)
+    noise = torch.tensor([10.0, -10.0]).repeat(25)
+    new = torch.cat([torch.full((50,), 0.01), noise]).unsqueeze(1)
+    assert clearly_better(new, old, Rows(old, weight, torch.zeros(100)), 1e-4).all()
+
+
+def test_training_goes_on_until_all_members_have_stalled(table, monkeypatch):
+    asked = []
+
+    def first_has_stalled(member, patience):
+        asked.append(member)
+        return member is asked[0]
+
+    monkeypatch.setattr(Member, "has_stalled", first_has_stalled)
+    ensemble = [make_networks(table), make_networks(table)]
+    options, generator = replace(OPTIONS, max_iter=60), torch.Generator().manual_seed(0)
+    given = make_rows(table), options, generator
+    _, record = fit_networks(ensemble, *given)
+    assert len(record.stages[0].losses) == 60
+
+
+def test_a_stage_takes_its_shares_of_the_options():
+    shares = {"rate": 0.5, "batch": 0.25, "patience": 0.1, "parameter": "batch_size"}
+    options = replace(DENOISING, **shares).options(OPTIONS)
+    assert options.learning_rate_init == OPTIONS.learning_rate_init / 2
+    assert options.batch_size == options.max_iter / 4 == OPTIONS.batch_size / 4
+    assert options.n_iter_no_change == 1
+
+
+def test_checks_take_at_most_a_quarter_of_the_time(table):
+    """48 evaluations for a held-out row, three times one for a row of a batch."""
+    given = make_networks(table), 2000, 512, DENOISING
+    assert 187.5 / 50 < steps_between_checks(*given) / 50 == 4
+
+
 def test_without_held_out_rows_every_step_is_taken(table):
     options = replace(OPTIONS, validation_fraction=0)
     _, record = fit_table(table, options)
@@ -155,10 +197,11 @@ def test_without_held_out_rows_every_step_is_taken(table):
 
 def test_few_rows_keep_the_linear_gaussian_network(table):
     """Catches training that nothing watches over."""
-    few = table[:49]
-    (networks,), record = fit_table(few, OPTIONS)
+    (networks,), record = fit_table(table[:49], OPTIONS)
     assert (networks[0].w_out == 0).all()
     assert record.stages == []
+    _, record = fit_table(table[:50], OPTIONS)
+    assert len(record.stages) == 1
 
 
 def test_average_follows_the_weights_as_its_decay_says(table):
