@@ -44,7 +44,17 @@ def position(column, names) -> int:
         raise ValueError(
             f"there is no column {column}; positions are 0 to {len(names) - 1}."
         )
+    refuse_ambiguous(int(column), names)
     return int(column)
+
+
+def refuse_ambiguous(j: int, names) -> None:
+    """Raise if a column other than the one at a position has this number as its name."""
+    if str(names[j]) != str(j) and str(j) in names:
+        raise ValueError(
+            f"{j} is the position of column {names[j]!r}, but another column is named "
+            f"{str(j)!r}; say which one by its name, a string."
+        )
 
 
 def listed(names, most: int = 12) -> str:

@@ -272,5 +272,5 @@ class QuestionsMixin:
                 raise ValueError(
                     f"columns {[names[j] for j in block.columns]} are modelled together, "
                     "so none has a distribution function given its context. Use "
-                    "to_normal or condition, or fit with a directed or chordal graph."
+                    "to_normal or condition, or fit with diffusion='conditional'."
                 )

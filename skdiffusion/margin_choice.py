@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ._warnings import warn_user
 from .graphs import Factorization
-from .margins import InverseSinh
+from .margins import InverseSinh, alike
 from .metrics import paired_difference
 from .mixtures import MAX_FAMILY, family_regressions, fit_mixture, largest
 from .normal_scores import NormalScores
@@ -24,6 +25,13 @@ MAX_COMPONENTS = 16
 SEED = 0
 # standard errors by which normal scores must be ahead
 CLEARLY = 2.0
+# in standard deviations of a typical column
+UNLIKE = 100
+OTHER_UNITS = (
+    "columns {} share their weights, and so their location and scale, but differ by more "
+    "than {} standard deviations: what the narrow ones do is lost. Bring them to one "
+    "unit, or let columns of other units not share (share_weights)."
+)
 
 
 def fit_margins(
@@ -35,12 +43,30 @@ def fit_margins(
     columns that share their map.
     """
     labels = factorization.labels
+    if labels is not None:
+        _warn_of_units(X, labels, factorization.column_names)
     if normal_scores == "auto":
         judged = labels is None and not factorization.has_joint_blocks
         families = [(*b.columns, *b.context) for b in factorization.blocks]
         normal_scores = judged and normal_scores_help(X, weight, families, noise_floor)
     kind = NormalScores if normal_scores else InverseSinh
     return kind.fit(X, weight, labels)
+
+
+def _warn_of_units(X: np.ndarray, labels, names) -> None:
+    """Warn if columns that share location and scale can hardly have the same units.
+
+    Some columns may vary little, as the corners of images do: the middle one counts.
+    """
+    scale = X.std(axis=0)
+    for columns in alike(X.shape[1], labels).values():
+        varying = [j for j in columns if scale[j] > 0]
+        if not varying:
+            continue
+        typical = np.median([*scale[varying], scale[varying].min()])
+        away = max(scale[varying].max(), np.ptp(X[:, varying].mean(axis=0)))
+        if away > UNLIKE * typical:
+            warn_user(OTHER_UNITS.format([names[j] for j in columns], UNLIKE))
 
 
 def normal_scores_help(

@@ -2,6 +2,7 @@ import networkx as nx
 import pytest
 from conftest import random_graph
 
+from skdiffusion._columns import position
 from skdiffusion.graphs import Block, colouring, factorize
 
 
@@ -282,3 +283,12 @@ def both_named():
 def test_wrong_sharing_is_refused_with_its_reason(graph, name, message):
     with pytest.raises(ValueError, match=message):
         shared(graph, 4 if graph is None else len(graph), name)
+
+
+def test_a_position_that_is_the_name_of_another_column_is_refused():
+    names = ["a", "2", "b"]
+    with pytest.raises(ValueError, match="2 is the position of column 'b', but another"):
+        factorize(nx.Graph([(0, 2)]), 3, column_names=names)
+    with pytest.raises(ValueError, match="2 is the position of column 'b', but another"):
+        position(2, names)
+    assert position(2, ["0", "1", "2"]) == 2

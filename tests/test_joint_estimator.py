@@ -1,16 +1,20 @@
 """Joint and mixed models, and shared weights, through the estimator."""
 
 import pickle
+import warnings
 
 import networkx as nx
 import numpy as np
 import pytest
 import torch
+from conftest import standard_normal
 from test_factorized import integral
 
 from skdiffusion import FactorizedDiffusionDensity
 from skdiffusion.datasets import make_lattice, make_nonlinear_chain
 from skdiffusion.flow import log_density_of_own
+from skdiffusion.graphs import factorize
+from skdiffusion.margin_choice import fit_margins
 from skdiffusion.metrics import integration_error, paired_difference
 
 QUICK = {
@@ -278,3 +282,19 @@ def test_shared_messages_beat_completion_on_a_lattice():
     )
     gain = paired_difference(joint, conditional)
     assert gain.mean > 2 * gain.standard_error
+
+
+@pytest.mark.parametrize(
+    ("factor", "shift", "warns"),
+    [(1e3, 0.0, True), (1.0, 5e3, True), (20.0, 20.0, False)],
+)
+def test_columns_of_other_units_that_share_are_named(factor, shift, warns):
+    X = standard_normal(60, 4)
+    X[:, 2] = factor * X[:, 2] + shift
+    # a column that hardly varies, and one that does not, are no other units
+    X = np.column_stack([X, 1e-3 * X[:, 0], np.zeros(60)])
+    given = X, np.ones(60), factorize(nx.path_graph(6), 6, share_weights=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit_margins(*given, "auto", 0.03)
+    assert [("share their weights" in str(w.message)) for w in caught] == [True] * warns

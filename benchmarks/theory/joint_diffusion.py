@@ -30,10 +30,11 @@ ESTIMATORS = {
 }
 WITH_GRAPH = ("joint", "joint, shared", "conditional", "conditional, shared")
 UNKNOWN = ("lattice", 36)
+SHARED = "joint, shared"
 PLAIN = ("joint", "conditional", "no graph, joint")
 SETTINGS = [
-    *itertools.product(["lattice"], [16, 9, 4], [2000], [*PLAIN, "joint, shared"]),
-    *itertools.product(["lattice"], [36], [2000], ["joint", "conditional"]),
+    *itertools.product(["lattice"], [16, 9, 4], [2000], [*PLAIN, SHARED]),
+    *itertools.product(["lattice"], [36], [2000], ["joint", "conditional", SHARED]),
     *itertools.product(["chain"], [4, 8, 16], [2000], ["joint", "conditional"]),
     *itertools.product(["chain"], [4, 8], [2000], ["no graph, joint"]),
     *itertools.product(["chain"], [32], [2000], ["joint", "conditional"]),

@@ -105,13 +105,13 @@ def main():
         fits = [select(records, rho=rho, n_rounds=r) for r in ROUNDS]
         means = [np.mean([r["kl"] for r in fit]) for fit in fits]
         ax.semilogy(ROUNDS, means, "o-", color=colour, label=f"network, rho = {rho}")
-        ax.semilogy(ROUNDS, limits, "--", color=colour, label=f"exact, rho = {rho}")
+        ax.semilogy(
+            ROUNDS, limits, "--", color=colour, label=f"best local velocity, rho = {rho}"
+        )
         rows.append([rho, "network", *map(over_seeds, fits)])
         rows.append([rho, "exact local velocity", *(f"{x:.4f}" for x in limits)])
     ax.set(xlabel="rounds of messages", ylabel="divergence from the truth (nats)")
-    ax.set_title(
-        "Every round of messages brings farther columns of a Gaussian chain", fontsize=10
-    )
+    ax.set_title("Each round hears farther columns (Gaussian chain)", fontsize=10)
     ax.set_xticks(ROUNDS)
     ax.legend(frameon=False)
     figure.tight_layout()

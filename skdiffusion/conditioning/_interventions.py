@@ -39,5 +39,5 @@ def _check_intervention(density, names: list[str]) -> None:
         raise ValueError(
             f"do={names} needs the density of a directed graph, but this one was fitted "
             f"from {density.factorization_.source}. Use given, or fit with a DiGraph "
-            "whose columns are not diffused together."
+            "and diffusion='conditional'."
         )

@@ -5,6 +5,7 @@ import operator
 
 import networkx as nx
 
+from .._columns import refuse_ambiguous
 from .._warnings import warn_user
 
 
@@ -12,8 +13,9 @@ def check_kind(graph) -> None:
     """Raise unless `graph` is a networkx graph without parallel edges."""
     if not isinstance(graph, nx.Graph):
         raise TypeError(
-            f"graph must be a networkx.DiGraph, a networkx.Graph or None, got "
-            f"{type(graph).__name__}; build one with networkx.DiGraph(list_of_edges)."
+            f"graph must be a networkx.DiGraph, a networkx.Graph, None or 'auto', got "
+            f"{type(graph).__name__}; build one with networkx.DiGraph(list_of_edges) or, "
+            "without directions, networkx.Graph(list_of_edges)."
         )
     if graph.is_multigraph():
         raise ValueError(
@@ -58,6 +60,8 @@ def _position(node, n_columns: int, column_names) -> int:
             f"{n_columns - 1}{names}. Rename other nodes with networkx.relabel_nodes or "
             'networkx.convert_node_labels_to_integers(graph, ordering="sorted").'
         )
+    if column_names is not None:
+        refuse_ambiguous(j, list(column_names))
     return j
 
 
