@@ -27,6 +27,7 @@ SEED = 0
 CLEARLY = 2.0
 # in standard deviations of a typical column
 UNLIKE = 100
+ROUNDING = 1e-12
 OTHER_UNITS = (
     "columns {} share their weights, and so their location and scale, but differ by more "
     "than {} standard deviations: what the narrow ones do is lost. Bring them to one "
@@ -60,7 +61,7 @@ def _warn_of_units(X: np.ndarray, labels, names) -> None:
     """
     scale = X.std(axis=0)
     for columns in alike(X.shape[1], labels).values():
-        varying = [j for j in columns if scale[j] > 0]
+        varying = [j for j in columns if scale[j] > ROUNDING * np.abs(X[:, j]).max()]
         if not varying:
             continue
         typical = np.median([*scale[varying], scale[varying].min()])

@@ -292,7 +292,7 @@ def test_columns_of_other_units_that_share_are_named(factor, shift, warns):
     X = standard_normal(60, 4)
     X[:, 2] = factor * X[:, 2] + shift
     # a column that hardly varies, and one that does not, are no other units
-    X = np.column_stack([X, 1e-3 * X[:, 0], np.zeros(60)])
+    X = np.column_stack([X, 1e-3 * X[:, 0], np.full(60, 0.1)])
     given = X, np.ones(60), factorize(nx.path_graph(6), 6, share_weights=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
