@@ -70,12 +70,14 @@ def plot(records, folder):
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
     for ax, experiment in zip(axes, ("lattice", "chain"), strict=True):
         ticks = set()
-        for name in PLAIN:
+        for name in (*PLAIN, SHARED):
             chosen = select(
                 records, experiment=experiment, estimator=name, n_samples=2000
             )
             # the divergence of the wide lattice has an unknown constant
             known = [r for r in chosen if (experiment, r["n_columns"]) != UNKNOWN]
+            if not known:
+                continue
             columns, means, errors = curve(known, "n_columns", "kl")
             ax.errorbar(columns, means, 2 * errors, fmt="o-", capsize=3, label=name)
             ticks.update(columns)
