@@ -11,7 +11,7 @@ import numpy as np
 
 from ._warnings import warn_user
 from .graphs import Factorization
-from .margins import InverseSinh, alike
+from .margins import InverseSinh, Standardization, alike
 from .metrics import paired_difference
 from .mixtures import MAX_FAMILY, family_regressions, fit_mixture, largest
 from .normal_scores import NormalScores
@@ -27,7 +27,6 @@ SEED = 0
 CLEARLY = 2.0
 # in standard deviations of a typical column
 UNLIKE = 100
-ROUNDING = 1e-12
 OTHER_UNITS = (
     "columns {} share their weights, and so their location and scale, but differ by more "
     "than {} standard deviations: what the narrow ones do is lost. Bring them to one "
@@ -45,7 +44,7 @@ def fit_margins(
     """
     labels = factorization.labels
     if labels is not None:
-        _warn_of_units(X, labels, factorization.column_names)
+        _warn_of_units(Standardization.fit(X, weight), labels, factorization.column_names)
     if normal_scores == "auto":
         judged = labels is None and not factorization.has_joint_blocks
         families = [(*b.columns, *b.context) for b in factorization.blocks]
@@ -54,18 +53,18 @@ def fit_margins(
     return kind.fit(X, weight, labels)
 
 
-def _warn_of_units(X: np.ndarray, labels, names) -> None:
+def _warn_of_units(apart: Standardization, labels, names) -> None:
     """Warn if columns that share location and scale can hardly have the same units.
 
     Some columns may vary little, as the corners of images do: the middle one counts.
     """
-    scale = X.std(axis=0)
-    for columns in alike(X.shape[1], labels).values():
-        varying = [j for j in columns if scale[j] > ROUNDING * np.abs(X[:, j]).max()]
+    for columns in alike(len(names), labels).values():
+        varying = [j for j in columns if not apart.constant[j]]
         if not varying:
             continue
-        typical = np.median([*scale[varying], scale[varying].min()])
-        away = max(scale[varying].max(), np.ptp(X[:, varying].mean(axis=0)))
+        mean, scale = apart.mean[varying], apart.scale[varying]
+        typical = np.median([*scale, scale.min()])
+        away = max(scale.max(), np.ptp(mean))
         if away > UNLIKE * typical:
             warn_user(OTHER_UNITS.format([names[j] for j in columns], UNLIKE))
 

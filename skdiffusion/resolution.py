@@ -69,7 +69,7 @@ def enough_steps(
 
 
 def half_noised(denoisers, z: Tensor, t_min: float, generator: torch.Generator) -> Tensor:
-    """Rows, every other one with noise of some noise floors.
+    """Rows, every other one with noise of `TO_FLANKS` noise floors.
 
     Rows that repeat lie on the tops of peaks; most of the mass of a peak, and of the
     error of coarse steps, is on its flanks. With noise of one floor a column of four

@@ -21,16 +21,16 @@ from skdiffusion.metrics import paired_difference
 
 N_FRESH = 1000
 FIELDS = ["experiment", "n_columns", "n_samples", "estimator", "seed", "kl", "error"]
+SHARED = "joint, shared"
 ESTIMATORS = {
     "joint": {"diffusion": "joint"},
-    "joint, shared": {"diffusion": "joint", "share_weights": True},
+    SHARED: {"diffusion": "joint", "share_weights": True},
     "conditional": {"diffusion": "conditional"},
     "conditional, shared": {"diffusion": "conditional", "share_weights": True},
     "no graph, joint": {"diffusion": "joint", "graph": None},
 }
-WITH_GRAPH = ("joint", "joint, shared", "conditional", "conditional, shared")
+WITH_GRAPH = ("joint", SHARED, "conditional", "conditional, shared")
 UNKNOWN = ("lattice", 36)
-SHARED = "joint, shared"
 PLAIN = ("joint", "conditional", "no graph, joint")
 SETTINGS = [
     *itertools.product(["lattice"], [16, 9, 4], [2000], [*PLAIN, SHARED]),

@@ -105,9 +105,8 @@ def main():
         fits = [select(records, rho=rho, n_rounds=r) for r in ROUNDS]
         means = [np.mean([r["kl"] for r in fit]) for fit in fits]
         ax.semilogy(ROUNDS, means, "o-", color=colour, label=f"network, rho = {rho}")
-        ax.semilogy(
-            ROUNDS, limits, "--", color=colour, label=f"best local velocity, rho = {rho}"
-        )
+        label = f"exact local velocity, rho = {rho}"
+        ax.semilogy(ROUNDS, limits, "--", color=colour, label=label)
         rows.append([rho, "network", *map(over_seeds, fits)])
         rows.append([rho, "exact local velocity", *(f"{x:.4f}" for x in limits)])
     ax.set(xlabel="rounds of messages", ylabel="divergence from the truth (nats)")

@@ -121,10 +121,9 @@ class ConditionalNetwork(ConditionalColumns, ScoreNetwork):
         return min(0.1, self.default_dropout(n_rows))
 
     def columns_read(self) -> Tensor:
-        largest = torch.zeros(self.n_parts, device=self.part.device)
-        sizes = torch.tensor([float(len(c)) for c in self.contexts]).to(largest)
-        largest.scatter_reduce_(0, self.part, sizes, "amax")
-        return largest / self.part.bincount()
+        sizes = (self.context_index >= 0).sum(1)
+        largest = sizes.new_zeros(self.n_parts)
+        return largest.scatter_reduce(0, self.part, sizes, "amax") / self.part.bincount()
 
     def part_scores(self, terms: Tensor) -> Tensor:
         scores = terms.new_zeros(len(terms), self.n_parts)
