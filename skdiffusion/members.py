@@ -22,7 +22,7 @@ from .records import Options, Rows
 
 MAX_AVERAGE_DECAY = 0.995
 # as a share of all steps, and at most so many
-WARM_UP, MOST_WARM_UP_STEPS = 0.1, 50
+WARM_UP, MOST_WARM_UP_STEPS = 0.1, 10
 DECAY_FROM = 0.6
 # steps between checks, as a multiple of what a check costs
 STEPS_PER_COST_OF_CHECK = 3
