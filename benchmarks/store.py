@@ -21,6 +21,7 @@ FIELDS = (
     "kl_se",
     "tv",
     "tv_se",
+    "solver_error",
     "fit_seconds",
     "score_rows_per_second",
     "sample_rows_per_second",
