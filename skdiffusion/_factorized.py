@@ -18,8 +18,8 @@ from .networks import (
     averages,
     from_state,
     initial_ensemble,
-    mixture_shares,
     network_from_state,
+    partner_shares,
 )
 from .normal_scores import NormalScores
 from .objectives import most_checks
@@ -114,9 +114,9 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         follow on all rows, held-out ones included. None is a twentieth of `max_iter`;
         0 with joint blocks or without early stopping.
     max_components : int, default=16
-        Largest number of components of Gaussian mixtures that are averaged with the
-        trained networks, column by column as far as held-out rows gain from it; with 0
-        none are, nor with joint blocks, shared weights or without held-out rows.
+        Largest number of components of Gaussian mixtures that, like kernel estimates,
+        are averaged with the networks, column by column as far as held-out rows gain;
+        with 0 neither are, nor with joint blocks, shared weights or no held-out rows.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
@@ -171,8 +171,8 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         Number of steps taken at each of these checks; the first is 0, before training.
     best_validation_score_ : float or None
         Held-out mean log-density of what was kept, before it saw these rows.
-    mixture_shares_ : ndarray of shape (`n_features_in_`,)
-        Share of the mixture in the velocity of each column, the mean over networks.
+    mixture_shares_, kernel_shares_ : ndarray of shape (`n_features_in_`,)
+        Shares of mixtures and kernels in the velocity of each column, on average.
     n_iter_ : int
         Number of denoising steps taken in the last fit; 0 for fewer than 50 rows.
     n_steps_ : int
@@ -379,7 +379,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         states = [[network.to_state() for network in member] for member in ensemble]
         return {
             "model_": {"ensemble": states},
-            "mixture_shares_": mixture_shares(ensemble),
+            **partner_shares(ensemble),
             "noise_floor_": noise_floor(ensemble[0][0].t_min),
             "factorization_": factorization.with_engines(engines),
             **record.attributes(),

@@ -78,9 +78,14 @@ def clearly_better(new: Tensor, old: Tensor, rows: Rows, tol: float) -> Tensor:
         Least gain that counts, in nats per row.
     """
     gain = rows.mean(new - old)
-    residual = rows.weight.unsqueeze(1) * (new - old - gain)
-    standard_error = residual.square().mean(0).sqrt() / math.sqrt(max(1, len(new) - 1))
-    return (gain > tol) & (gain > GAIN_IN_STANDARD_ERRORS * standard_error)
+    least = GAIN_IN_STANDARD_ERRORS * standard_error(new - old, rows)
+    return (gain > tol) & (gain > least)
+
+
+def standard_error(values: Tensor, rows: Rows) -> Tensor:
+    """Of the weighted mean over the rows of values (n_samples, m), shape (m,)."""
+    residual = rows.weight.unsqueeze(1) * (values - rows.mean(values))
+    return residual.square().mean(0).sqrt() / math.sqrt(max(1, len(values) - 1))
 
 
 class BestStates:

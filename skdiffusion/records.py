@@ -152,15 +152,16 @@ class Record:
         Denoising first, then perhaps likelihood, last perhaps steps on all rows.
     stopped_by : str
         What ended training before it was done; empty if it ended by itself.
-    gain_of_mixtures : float
-        Held-out gain, in nats per row, of averages with mixtures over what was trained.
+    gain_of_partners : float
+        Held-out gain, in nats per row, of averages with mixtures and kernels over what
+        was trained.
     solver_steps : int
         Steps of the solver that resolve the density; `SAFE_STEPS` if nobody looked.
     """
 
     stages: list[Stage] = field(default_factory=list)
     stopped_by: str = ""
-    gain_of_mixtures: float = 0.0
+    gain_of_partners: float = 0.0
     solver_steps: int = SAFE_STEPS
 
     def begin(self, name: str, parameter: str, planned: int) -> Stage:
@@ -177,7 +178,7 @@ class Record:
     def best_validation_score(self) -> float | None:
         """Held-out mean log-density of what is kept; None without held-out rows."""
         kept = self.joined("kept")
-        return kept[-1] + self.gain_of_mixtures if kept else None
+        return kept[-1] + self.gain_of_partners if kept else None
 
     def joined(self, name: str) -> list:
         """Lists of all stages, one after the other."""
@@ -219,8 +220,9 @@ class Record:
             return f"stopped at {ends}: kept the running average, without held-out rows"
         kept = self.joined("kept")[-1]
         score = f"kept the best of every column, held-out {kept:.4f}"
-        if self.gain_of_mixtures:
-            score += f"; averaged with mixtures {self.best_validation_score:.4f}"
+        if self.gain_of_partners:
+            averaged = f"{self.best_validation_score:.4f}"
+            score += f"; averaged with mixtures and kernels {averaged}"
         return f"stopped at {ends}: {score}"
 
     def complaints(self, n_columns: int) -> list[str]:

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._warnings import InterruptedFit, warn_user
 from .batches import split
-from .blending import with_mixtures
+from .blending import with_partners
 from .denoisers import Denoiser
 from .members import Member
 from .networks import ScoreNetwork, averages
@@ -178,7 +178,7 @@ def _through_stages(members, options, record: Record, threads, report) -> list[M
 def _finished(
     members, rows, options, record: Record, threads, report
 ) -> list[list[Denoiser]]:
-    """Chosen networks, averaged with mixtures, both of which have seen all rows.
+    """Chosen networks, averaged with partners, all of which have seen all rows.
 
     Only networks, as far as they came, if somebody does not want to wait.
     """
@@ -186,14 +186,14 @@ def _finished(
     if members[0].best is None or record.stopped_by == INTERRUPT:
         return alone
     try:
-        ensemble, gain = with_mixtures(members, options, threads)
+        ensemble, gain = with_partners(members, options, threads)
         # this changes the networks in place, which those of `ensemble` are
         _show_all_rows(members, rows, options, record, threads, report)
-        fitted = [[partners.fitted_to(rows) for partners in e] for e in ensemble]
+        fitted = [[company.fitted_to(rows) for company in e] for e in ensemble]
     except KeyboardInterrupt:
         _note_interruption(record)
         return alone
-    record.gain_of_mixtures = gain
+    record.gain_of_partners = gain
     return fitted
 
 

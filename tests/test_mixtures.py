@@ -15,8 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from skdiffusion import FactorizedDiffusionDensity, mixtures
-from skdiffusion.best_states import row_terms
-from skdiffusion.blending import best_share, can_blend, with_mixtures
+from skdiffusion.best_states import row_terms, standard_error
+from skdiffusion.blending import best_share, can_blend, with_partners
 from skdiffusion.datasets import make_separated_mixture
 from skdiffusion.flow import Path, from_normal, log_density_of_own, own_to_normal
 from skdiffusion.mixtures import fit_mixture, largest, refitted, regressions
@@ -326,11 +326,59 @@ def test_shares_are_those_of_rows_by_their_weight():
         assert share.tolist() == [expected]
 
 
-def test_gains_up_to_the_tolerance_do_not_count():
+def test_gains_up_to_the_tolerance_leave_it_at_a_quarter():
     z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
     share, gain = best_share(*clustered_column(z), rows_of(z), tol=10.0)
-    assert share.tolist() == [0.0]
-    assert gain == 0
+    assert share.tolist() == [0.25]
+    assert gain > 0
+
+
+@pytest.mark.parametrize(("t_value", "expected"), [(-0.4, 0.25), (-0.6, 0.0)])
+def test_a_quarter_enters_unless_rows_speak_against_it(t_value, expected, monkeypatch):
+    """Of held-out rows on which a quarter loses, and more loses more."""
+    z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
+    network, mixture = clustered_column(z)
+    rows = rows_of(z)
+    noise = torch.tensor(standard_normal(len(z), 1))
+    noise = (noise - noise.mean()) / noise.std()
+    loss = noise + t_value / len(z) ** 0.5
+
+    def known(part, rows, path):
+        return loss * float(part.share[0]) if isinstance(part, Blend) else 0 * loss
+
+    monkeypatch.setattr("skdiffusion.blending.row_terms", known)
+    assert best_share(network, mixture, rows, tol=0.0)[0].tolist() == [expected]
+
+
+@pytest.mark.parametrize(("t_value", "expected"), [(0.9, 0.25), (1.1, 1.0)])
+def test_other_shares_are_taken_if_a_standard_error_better(
+    t_value, expected, monkeypatch
+):
+    z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
+    network, mixture = clustered_column(z)
+    noise = torch.tensor(standard_normal(len(z), 1))
+    noise = (noise - noise.mean()) / noise.std()
+    gain = noise + t_value / len(z) ** 0.5
+
+    def known(part, rows, path):
+        return gain * float(part.share[0]) if isinstance(part, Blend) else 0 * gain
+
+    monkeypatch.setattr("skdiffusion.blending.row_terms", known)
+    monkeypatch.setattr("skdiffusion.blending.MOST_ALLOWED", 1e6)
+    found, _ = best_share(network, mixture, rows_of(z), tol=0.0)
+    assert found.tolist() == [expected]
+
+
+def test_standard_errors_are_those_of_weighted_means():
+    """Against the spread of means of rows drawn again and again."""
+    random = np.random.RandomState(0)
+    weight = random.uniform(0, 2, 400)
+    weight /= weight.mean()
+    means = [np.mean(weight * random.standard_normal(400)) for _ in range(4000)]
+    rows = replace(rows_of(np.zeros((400, 1))), weight=torch.tensor(weight))
+    values = torch.tensor(standard_normal(400, 1))
+    found = float(standard_error(values, rows)[0])
+    assert found == pytest.approx(np.std(means), rel=0.1)
 
 
 def test_nothing_is_averaged_where_held_out_rows_do_not_gain():
@@ -373,7 +421,7 @@ def test_held_out_rows_judge_mixtures_and_are_then_fitted_to():
     )
     options = SimpleNamespace(max_components=1, tol=1e-4)
     with Threads(1, torch.device("cpu")) as threads:
-        ensemble, gain = with_mixtures([member], options, threads)
+        ensemble, gain = with_partners([member], options, threads)
     blend = ensemble[0][0].fitted_to(everything)
     mixture = blend.members[1]
     assert blend.share.tolist() == [1.0]
@@ -411,7 +459,7 @@ def mixed():
         return table, short().fit(table.data), short(max_components=0).fit(table.data)
 
 
-def test_averages_with_mixtures_come_closer_to_a_mixture(mixed):
+def test_averages_with_partners_come_closer_to_a_mixture(mixed):
     table, averaged, alone = mixed
     fresh = make_separated_mixture(2000, random_state=1)
     divergence = [
@@ -485,4 +533,6 @@ def test_the_summary_says_what_averages_gain(mixed, capsys):
     table, averaged, _ = mixed
     short(verbose=1).fit(table.data)
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.endswith(f"with mixtures {averaged.best_validation_score_:.4f}")
+    assert last.endswith(
+        f"with mixtures and kernels {averaged.best_validation_score_:.4f}"
+    )

@@ -105,7 +105,7 @@ def test_an_interruption_of_averages_keeps_the_networks(chain, monkeypatch):
         raise KeyboardInterrupt
 
     alone = short(max_components=0, n_steps=16).fit(chain.data)
-    monkeypatch.setattr(floor, "with_mixtures", interrupted)
+    monkeypatch.setattr(floor, "with_partners", interrupted)
     with pytest.warns(UserWarning, match="interrupted at step"):
         density = short(n_steps=16).fit(chain.data)
     np.testing.assert_array_equal(

@@ -1,15 +1,17 @@
 """The score networks: one-column conditionals in one batch, and message passing.
 
 Both are denoisers with weights (`ScoreNetwork`); training and the flow see no more. After
-training conditional networks may be averaged with mixtures (`Blend`).
+training conditional networks may be averaged with mixtures and kernels (`Blend`).
 """
 
 from ._average import AverageOfNetworks, average, averages
-from ._blend import Blend, mixture_shares
+from ._blend import Blend, partner_shares
 from ._conditional import ConditionalNetwork
 from ._initial import initial_ensemble, initial_networks
 from ._joint import JointNetwork
+from ._kernels import Bandwidths, ConditionalKernels
 from ._mixture import ConditionalMixture
+from ._partner import ConditionalPartner
 from ._trainable import ScoreNetwork
 
 NETWORKS = {network.__name__: network for network in (ConditionalNetwork, JointNetwork)}
@@ -17,21 +19,23 @@ NETWORKS = {network.__name__: network for network in (ConditionalNetwork, JointN
 
 def network_from_state(state: dict) -> ScoreNetwork:
     """Network of any kind from the result of its `to_state`, as training left it."""
-    own = {name: value for name, value in state.items() if name != "mixture"}
+    own = {name: value for name, value in state.items() if name != "beside"}
     return NETWORKS[state["network"]].from_state(own)
 
 
 def from_state(state: dict) -> ScoreNetwork | Blend:
-    """Network of any kind, averaged with a mixture if its state has one."""
-    network = network_from_state(state)
-    return Blend.from_state(network, state["mixture"]) if "mixture" in state else network
+    """Network of any kind, averaged with what its state has beside it."""
+    return Blend.from_state(network_from_state(state), state.get("beside", ()))
 
 
 __all__ = [
     "AverageOfNetworks",
+    "Bandwidths",
     "Blend",
+    "ConditionalKernels",
     "ConditionalMixture",
     "ConditionalNetwork",
+    "ConditionalPartner",
     "JointNetwork",
     "ScoreNetwork",
     "average",
@@ -39,6 +43,6 @@ __all__ = [
     "from_state",
     "initial_ensemble",
     "initial_networks",
-    "mixture_shares",
     "network_from_state",
+    "partner_shares",
 ]

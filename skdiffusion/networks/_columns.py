@@ -29,7 +29,7 @@ class ConditionalColumns(Denoiser):
 
     Notes
     -----
-    A subclass extends `_sizes` by the other keyword arguments of its constructor.
+    A subclass extends `sizes` by the other keyword arguments of its constructor.
     """
 
     separable = True
@@ -51,13 +51,13 @@ class ConditionalColumns(Denoiser):
         for end in ("low", "high"):
             self.register_buffer(f"context_{end}", torch.zeros(k, 1, C))
 
-    def _sizes(self) -> dict:
+    def sizes(self) -> dict:
         return {"context_size": self.coef.shape[1]}
 
     def select(self, columns) -> "ConditionalColumns":
         keep = [self.columns.index(j) for j in columns]
         contexts = [self.contexts[i] for i in keep]
-        part = type(self)(columns, contexts, **self._sizes()).to(self.coef)
+        part = type(self)(columns, contexts, **self.sizes()).to(self.coef)
         part.load_state_dict({name: x[keep] for name, x in self.state_dict().items()})
         trains = any(weight.requires_grad for weight in self.parameters())
         return part.train(self.training).requires_grad_(trains)

@@ -100,11 +100,11 @@ class ConditionalNetwork(ConditionalColumns, ScoreNetwork):
 
     def options(self) -> dict:
         names = "columns", "contexts", "kinds"
-        return {name: getattr(self, name) for name in names} | self._sizes()
+        return {name: getattr(self, name) for name in names} | self.sizes()
 
-    def _sizes(self) -> dict:
+    def sizes(self) -> dict:
         own = {"hidden_size": self.w_out.shape[1], "n_layers": self.n_layers}
-        return {"t_min": self.t_min, **own, **super()._sizes()}
+        return {"t_min": self.t_min, **own, **super().sizes()}
 
     def default_dropout(self, n_rows: int) -> float:
         """0.2 up to 800 rows and in inverse proportion to them beyond.

@@ -1,7 +1,7 @@
 r"""Mixtures of linear regressions as denoisers.
 
-Noise keeps a mixture of normal distributions what it is. With regressions of mean
-:math:`\mu_k` and variance :math:`v_k` given the context,
+Noise keeps a mixture of normal distributions what it is. With weights :math:`w_k` and
+means :math:`\mu_k` given the context, and variances :math:`v_k`,
 
 .. math::
     p_t(r_t) = \sum_k w_k\, N(r_t;\ \cos(t) \mu_k,\ V_k), \qquad
@@ -20,17 +20,11 @@ from torch import Tensor
 
 from ..mixtures import Regressions
 from ..process import noise_floor
-from ._columns import ConditionalColumns
 from ._conditional import ConditionalNetwork
-
-# least scale of a component in noise floors: mixtures of spikes, one for each value that
-# repeats, need a finer solver than scores have
-NARROWEST = 2.0
-# intermediate results for each row, column and component
-ARRAYS_OF_A_PASS = 10
+from ._partner import ARRAYS_OF_A_PASS, NARROWEST, ConditionalPartner
 
 
-class ConditionalMixture(ConditionalColumns):
+class ConditionalMixture(ConditionalPartner):
     """Velocities of mixtures of regressions of columns on their contexts, exactly.
 
     Parameters
@@ -73,10 +67,7 @@ class ConditionalMixture(ConditionalColumns):
             In standard units; None is the linear regression of the network.
         """
         n_components = max(len(r.log_weight) for r in known if r is not None)
-        sizes = {"n_components": n_components, "context_size": network.coef.shape[1]}
-        new = cls(network.columns, network.contexts, **sizes).to(network.coef)
-        own, theirs = new.state_dict(), network.state_dict()
-        new.load_state_dict({k: theirs.get(k, value) for k, value in own.items()})
+        new = cls.like(network, n_components=n_components)
         least = (NARROWEST * noise_floor(network.t_min)) ** 2
         for i, regressions in enumerate(known):
             if regressions is not None:
@@ -99,8 +90,8 @@ class ConditionalMixture(ConditionalColumns):
             place = (i, slice(n), *[slice(c)] * (value.ndim - 1))
             getattr(self, name)[place] = torch.as_tensor(np.asarray(value)).to(self.coef)
 
-    def _sizes(self) -> dict:
-        return {"n_components": self.log_weight.shape[1], **super()._sizes()}
+    def sizes(self) -> dict:
+        return {"n_components": self.log_weight.shape[1], **super().sizes()}
 
     @property
     def floats_per_row(self) -> int:
@@ -118,9 +109,6 @@ class ConditionalMixture(ConditionalColumns):
         mean = torch.matmul(self.slope.double(), context.transpose(1, 2))
         code = torch.log_softmax(log_weight, dim=1), mean + self.mean.unsqueeze(2)
         return tuple(x.to(self.coef.dtype) for x in code)
-
-    def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
-        return self.velocity_and_divergence(r_t, t, code)[0]
 
     def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code):
         log_weight, mean = code

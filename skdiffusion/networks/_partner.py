@@ -1,0 +1,40 @@
+"""Models of columns in closed form, to be averaged with networks."""
+
+from typing import Self
+
+from torch import Tensor
+
+from ._columns import ConditionalColumns
+from ._conditional import ConditionalNetwork
+
+# least scale of a component in noise floors: mixtures of spikes, one for each value that
+# repeats, need a finer solver than scores have
+NARROWEST = 2.0
+# intermediate results for each row, column and component
+ARRAYS_OF_A_PASS = 10
+
+
+class ConditionalPartner(ConditionalColumns):
+    """Columns that are mixtures of normal distributions given their contexts.
+
+    A subclass has a buffer `mean` of shape (n_own, n_components) and implements
+    `velocity_and_divergence`.
+    """
+
+    mean: Tensor
+
+    @classmethod
+    def like(cls, network: ConditionalNetwork, **sizes) -> Self:
+        """As constructed, in the coordinates of the columns of a network."""
+        sizes |= {"context_size": network.coef.shape[1]}
+        new = cls(network.columns, network.contexts, **sizes).to(network.coef)
+        own, theirs = new.state_dict(), network.state_dict()
+        new.load_state_dict({k: theirs.get(k, value) for k, value in own.items()})
+        return new
+
+    @property
+    def floats_per_row(self) -> int:
+        return self.mean.numel() * ARRAYS_OF_A_PASS
+
+    def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
+        return self.velocity_and_divergence(r_t, t, code)[0]
