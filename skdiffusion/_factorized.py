@@ -114,9 +114,9 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         follow on all rows, held-out ones included. None is a twentieth of `max_iter`;
         0 with joint blocks or without early stopping.
     max_components : int, default=16
-        Largest number of components of Gaussian mixtures that, like kernel estimates,
-        are averaged with the networks, column by column as far as held-out rows gain;
-        with 0 neither are, nor with joint blocks, shared weights or no held-out rows.
+        Largest number of components of Gaussian mixtures that, as kernel estimates, are
+        averaged with the networks, column by column, by held-out rows. With 0 neither
+        are; nor with joint blocks, with shared weights, or without held-out rows.
     early_stopping : bool, default=True
         Whether to hold out rows, keep for each column (or joint block) the weights with
         the best held-out log-likelihood and stop when none improves. With fewer than 50
@@ -172,7 +172,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     best_validation_score_ : float or None
         Held-out mean log-density of what was kept, before it saw these rows.
     mixture_shares_, kernel_shares_ : ndarray of shape (`n_features_in_`,)
-        Shares of mixtures and kernels in the velocity of each column, on average.
+        Shares of mixtures and kernels in the velocity of each column, mean of networks.
     n_iter_ : int
         Number of denoising steps taken in the last fit; 0 for fewer than 50 rows.
     n_steps_ : int
@@ -183,7 +183,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     margins_ : InverseSinh or NormalScores
         Map of each column to standard units.
     model_ : dict
-        Fitted weights as numpy arrays.
+        Fitted weights as numpy arrays; with kernels, training rows.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

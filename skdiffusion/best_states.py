@@ -5,7 +5,6 @@ not always mean a better density.
 """
 
 import copy
-import math
 from collections.abc import Sequence
 
 import torch
@@ -78,14 +77,8 @@ def clearly_better(new: Tensor, old: Tensor, rows: Rows, tol: float) -> Tensor:
         Least gain that counts, in nats per row.
     """
     gain = rows.mean(new - old)
-    least = GAIN_IN_STANDARD_ERRORS * standard_error(new - old, rows)
+    least = GAIN_IN_STANDARD_ERRORS * rows.standard_error(new - old)
     return (gain > tol) & (gain > least)
-
-
-def standard_error(values: Tensor, rows: Rows) -> Tensor:
-    """Of the weighted mean over the rows of values (n_samples, m), shape (m,)."""
-    residual = rows.weight.unsqueeze(1) * (values - rows.mean(values))
-    return residual.square().mean(0).sqrt() / math.sqrt(max(1, len(values) - 1))
 
 
 class BestStates:

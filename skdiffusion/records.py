@@ -49,6 +49,11 @@ class Rows:
         """Weighted mean over the rows of values of shape (n_samples, m), shape (m,)."""
         return (self.weight.unsqueeze(1) * values).mean(0)
 
+    def standard_error(self, values: Tensor) -> Tensor:
+        """Standard errors of these means, shape (m,)."""
+        residual = self.weight.unsqueeze(1) * (values - self.mean(values))
+        return residual.square().mean(0).sqrt() / math.sqrt(max(1, len(values) - 1))
+
     def take(self, i: Tensor) -> "Rows":
         """Some of the rows, with weights that average to one again."""
         weight = self.weight[i]

@@ -22,7 +22,7 @@ CANDIDATES = (8, 10, 12, 16, 24, 32)
 TOLERANCE = 1e-3
 # largest mean difference for each column: errors of one sign do not average out
 MEAN_TOLERANCE = 2.5e-4
-# in noise floors: mixtures that stand for repeated values are two wide or more
+# in noise floors: components that stand for repeated values are two wide or more
 TO_FLANKS = 3.0
 # rows to judge by; they were trained on, and fresh ones have up to twice the error
 N_ROWS = 200

@@ -189,7 +189,7 @@ def _finished(
         ensemble, gain = with_partners(members, options, threads)
         # this changes the networks in place, which those of `ensemble` are
         _show_all_rows(members, rows, options, record, threads, report)
-        fitted = [[company.fitted_to(rows) for company in e] for e in ensemble]
+        fitted = [[averaged.fitted_to(rows) for averaged in e] for e in ensemble]
     except KeyboardInterrupt:
         _note_interruption(record)
         return alone

@@ -29,6 +29,7 @@ FLOORS = [
     {"networks", "bandwidths"},
     {"objectives", "best_states", "resolution"},
     {"members"},
+    {"partners"},
     {"blending"},
     {"training", "sequential", "datasets", "metrics"},
     {"conditioning", "transformers", "outliers", "margin_choice"},

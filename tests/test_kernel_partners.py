@@ -11,21 +11,22 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from test_mixtures import T_MIN, column_beside, known_mixture, rows_of, short
 
-from skdiffusion import FactorizedDiffusionDensity, blending
+from skdiffusion import FactorizedDiffusionDensity, partners
 from skdiffusion.bandwidths import LeaveOneOut, best_bandwidths
-from skdiffusion.blending import Company, bandwidths_beside
+from skdiffusion.blending import AveragedNetwork
 from skdiffusion.flow import Path, from_normal, log_density_of_own, own_to_normal
 from skdiffusion.mixtures import regressions
 from skdiffusion.networks import (
-    Blend,
     ConditionalKernels,
     ConditionalMixture,
     ConditionalNetwork,
+    averaged_with,
     from_state,
     network_from_state,
     partner_shares,
 )
 from skdiffusion.networks import _kernels as module
+from skdiffusion.partners import Kernels
 
 H, H_CONTEXT = 0.3, 0.5
 
@@ -79,6 +80,19 @@ def test_grids_of_few_points_widen_kernels(monkeypatch):
     assert float(kernels.variance[0]) == pytest.approx(float(step) ** 2 * 5 / 6)
 
 
+@pytest.mark.parametrize("outlier", [40.0, 1e3])
+def test_rows_far_out_stretch_the_grid(outlier, monkeypatch):
+    """Catches weights below zero where rounding puts the last row beyond the grid."""
+    z = torch.tensor(standard_normal(200, 3), dtype=torch.float32)
+    z[:100, 2] *= torch.linspace(1, outlier, 100)
+    network = column_beside().float()
+    for n in range(50, 200, 10):
+        given = z[:n], torch.ones(n), [(0.05, 0.5)]
+        kernels = ConditionalKernels.beside(network, *given)
+        assert kernels.mean.shape == (1, 256)
+        assert torch.isfinite(kernels.encode(z[:5])[0]).all()
+
+
 def test_kernels_are_at_least_two_noise_floors_wide():
     kernels = given_kernels((1e-3, H_CONTEXT))
     step = kernels.mean[0, 1] - kernels.mean[0, 0]
@@ -86,13 +100,21 @@ def test_kernels_are_at_least_two_noise_floors_wide():
     assert float(width) ** 0.5 == pytest.approx(2 * np.tan(T_MIN), rel=1e-6)
 
 
-def test_columns_without_bandwidth_are_standard_normal_residuals():
-    network = ConditionalNetwork((0, 1), ((), (0,)), t_min=T_MIN, hidden_size=8)
-    z, weight = (torch.tensor(x, dtype=torch.float32) for x in training_rows())
-    kernels = ConditionalKernels.beside(network, z, weight, [None, (H, H_CONTEXT)])
-    v = kernels.velocity(z[:20, :2], torch.tensor(0.4), kernels.encode(z[:20]))
-    torch.testing.assert_close(v[:, 0], torch.zeros(20), atol=1e-6, rtol=0)
-    assert v[:, 1].abs().max() > 0.1
+def test_kernels_agree_with_mixtures_of_as_many_components():
+    """The same flow by the formulas of `ConditionalMixture`, component by component."""
+    kernels, x = given_kernels(), torch.tensor(training_rows(20)[0])
+    log_weight, points = code = kernels.encode(x)
+    n_points = points.shape[1]
+    mixture = ConditionalMixture.like(column_beside(), n_components=n_points)
+    mixture.variance[:] = kernels.variance.unsqueeze(1)
+    r, t = kernels.to_own(x)[0], torch.tensor(0.3, dtype=torch.float64)
+    same = log_weight, points.expand(-1, -1, len(x))
+    for actual, expected in zip(
+        kernels.velocity_and_divergence(r, t, code),
+        mixture.velocity_and_divergence(r, t, same),
+        strict=True,
+    ):
+        torch.testing.assert_close(actual, expected)
 
 
 def test_divergence_of_kernels_is_that_of_their_velocity():
@@ -146,21 +168,29 @@ def nested(network):
     known = [regressions(mixture, 0, ()), regressions(mixture, 1, (0,)), None, None]
     beside = ConditionalMixture.beside(network, known)
     z = torch.tensor(standard_normal(80, 4, seed=2))
-    h = [(0.4, 0.6), None, (0.3, 0.5), (0.5, 0.5)]
+    h = [(0.4, 0.6), (0.3, 0.3), (0.3, 0.5), (0.5, 0.5)]
     kernels = ConditionalKernels.beside(network, z, torch.ones(80), h)
-    inner = Blend(network, beside, torch.tensor([0.5, 0.25, 0.0, 0.0]))
-    return Blend(inner, kernels, torch.tensor([0.5, 0.0, 0.25, 1.0]))
+    inner = averaged_with(network, beside, torch.tensor([0.5, 0.25, 0.0, 0.0]))
+    return averaged_with(inner, kernels, torch.tensor([0.5, 0.0, 0.25, 1.0]))
 
 
 def test_two_partners_are_averaged_in_turn(nested):
     z, t = torch.tensor(standard_normal(30, 4)), torch.tensor(0.5, dtype=torch.float64)
     r, _ = nested.to_own(z)
-    (network, mixture), kernels = nested.members[0].members, nested.members[1]
-    v = [m.velocity(r, t, m.encode(z)) for m in (network, mixture, kernels)]
-    expected = 0.25 * v[0][:, 0] + 0.25 * v[1][:, 0] + 0.5 * v[2][:, 0]
+    network, mixture, kernels = nested.base.base, nested.base.partner, nested.partner
+    assert (mixture.columns, kernels.columns) == ((0, 1), (0, 2, 3))
+    expected = network.velocity(r, t, network.encode(z))
+    v = mixture.velocity(r[:, :2], t, mixture.encode(z))
+    expected[:, :2] = torch.lerp(expected[:, :2], v, torch.tensor([0.5, 0.25]).to(v))
+    v = kernels.velocity(r[:, [0, 2, 3]], t, kernels.encode(z))
+    share = torch.tensor([0.5, 0.25, 1.0]).to(v)
+    expected[:, [0, 2, 3]] = torch.lerp(expected[:, [0, 2, 3]], v, share)
     actual = nested.velocity(r, t, nested.encode(z))
-    torch.testing.assert_close(actual[:, 0], expected)
-    torch.testing.assert_close(actual[:, 3], v[2][:, 3])
+    torch.testing.assert_close(actual, expected)
+    torch.testing.assert_close(actual[:, 3], v[:, 2])
+
+
+def test_later_partners_thin_earlier_ones(nested):
     shares = partner_shares([[nested]])
     np.testing.assert_allclose(shares["mixture_shares_"], [0.25, 0.25, 0, 0])
     np.testing.assert_allclose(shares["kernel_shares_"], [0.5, 0, 0.25, 1.0])
@@ -188,21 +218,20 @@ def test_bandwidths_are_those_of_residuals_given_their_contexts():
     z, weight = training_rows(120)
     network = column_beside()
     rows = replace(rows_of(z), weight=torch.tensor(weight, dtype=torch.float32))
-    (found,) = bandwidths_beside(network, rows, torch.Generator().manual_seed(0))
+    member = SimpleNamespace(rows=rows, generator=torch.Generator().manual_seed(0))
+    (found,) = Kernels(network, member, seed=0).bandwidths
     residual, _ = network.to_own(rows.z.double())
     likelihood = LeaveOneOut(
         residual, rows.z[:, :2].double(), rows.weight.double(), torch.arange(120)
     )
     assert found == pytest.approx(best_bandwidths(likelihood), rel=0.1)
-    network.active.zero_()
-    assert bandwidths_beside(network, rows, torch.Generator()) == [None]
 
 
-def company(network, training, held_out):
+def averaged(network, training, held_out):
     member = SimpleNamespace(
         rows=training, held_out=held_out, generator=torch.Generator().manual_seed(0)
     )
-    found = Company(network, member, SimpleNamespace(max_components=4, tol=1e-4))
+    found = AveragedNetwork(network, member, SimpleNamespace(max_components=4, tol=1e-4))
     return found, found.choose()
 
 
@@ -216,22 +245,48 @@ def test_kernels_know_rows_that_nearly_repeat():
     rows = rows_of(z)
     network.calibrate(rows.z).eval()
     parts = rows.take(torch.arange(480)), rows.take(torch.arange(480, 640))
-    found, gain = company(network, *parts)
+    found, gain = averaged(network, *parts)
     assert gain > 0.5
     blend = found.fitted_to(rows)
-    assert isinstance(blend.members[1], ConditionalKernels)
+    assert isinstance(blend.partner, ConditionalKernels)
     assert blend.share.item() >= 0.5
-    assert blend.members[1].place.shape == (1, 640)
+    assert blend.partner.place.shape == (1, 640)
 
 
-def test_more_rows_than_allowed_are_drawn(monkeypatch):
-    monkeypatch.setattr(blending, "MAX_KERNELS", 50)
+def test_of_many_rows_the_same_few_choose_bandwidths_and_become_kernels(monkeypatch):
+    """Catches bandwidths that are those of more kernels than there are."""
+    monkeypatch.setattr(partners, "MAX_KERNELS", 50)
+    seen = []
+
+    def watched(likelihood):
+        seen.append(likelihood.own)
+        return best_bandwidths(likelihood)
+
+    monkeypatch.setattr(partners, "best_bandwidths", watched)
     rows = rows_of(standard_normal(200, 1))
     network = ConditionalNetwork((0,), ((),), t_min=T_MIN, hidden_size=8).eval()
-    found, _ = company(network, rows, rows_of(standard_normal(100, 1, seed=1)))
-    kernels = found.partners[1].fitted_to(rows)
-    assert kernels.place.shape == (1, 50)
-    assert float(kernels.mean[0, 0]) < -1
+    member = SimpleNamespace(rows=rows, generator=torch.Generator().manual_seed(0))
+    kernels = Kernels(network, member, seed=0)
+    first, again = kernels.of_training_rows(), kernels.fitted_to(rows)
+    torch.testing.assert_close(first.place, again.place, rtol=0, atol=0)
+    step = float(first.mean[0, 1] - first.mean[0, 0])
+    residual = float(first.mean[0, 0]) + step * first.place[0]
+    (own,) = seen
+    torch.testing.assert_close(residual.double(), own[:, 0], rtol=1e-4, atol=1e-4)
+    assert len(own) == 50
+    assert own.min() < -1 < 1 < own.max()
+
+
+def test_columns_that_are_determined_have_no_partners(network):
+    network.active[1] = 0
+    rows = rows_of(standard_normal(200, 4))
+    parts = rows.take(torch.arange(150)), rows.take(torch.arange(150, 200))
+    found, _ = averaged(network.float(), *parts)
+    assert [p.network.columns for p in found.partners] == [(0, 2, 3), (0, 2, 3)]
+    denoiser = found.fitted_to(rows)
+    assert denoiser.columns == (0, 1, 2, 3)
+    for attribute in partner_shares([[denoiser]]).values():
+        assert attribute[1] == 0
 
 
 def test_an_average_with_kernels_is_one_normalised_density():

@@ -15,8 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from skdiffusion import FactorizedDiffusionDensity, mixtures
-from skdiffusion.best_states import row_terms, standard_error
-from skdiffusion.blending import best_share, can_blend, with_partners
+from skdiffusion.best_states import row_terms
+from skdiffusion.blending import best_share, with_partners
 from skdiffusion.datasets import make_separated_mixture
 from skdiffusion.flow import Path, from_normal, log_density_of_own, own_to_normal
 from skdiffusion.mixtures import fit_mixture, largest, refitted, regressions
@@ -27,6 +27,7 @@ from skdiffusion.networks import (
     from_state,
     network_from_state,
 )
+from skdiffusion.partners import can_have_partners
 from skdiffusion.records import Rows
 from skdiffusion.threads import Threads
 
@@ -246,7 +247,7 @@ def blend(network):
 def test_blend_is_the_average_of_velocities_and_divergences(blend):
     z, t = torch.tensor(standard_normal(30, 4)), torch.tensor(0.5, dtype=torch.float64)
     r, _ = blend.to_own(z)
-    parts = blend.members
+    parts = blend.base, blend.partner
     both = [p.velocity_and_divergence(r, t, p.encode(z)) for p in parts]
     actual = blend.velocity_and_divergence(r, t, blend.encode(z))
     for value, network, mixture in zip(actual, *both, strict=True):
@@ -377,11 +378,11 @@ def test_standard_errors_are_those_of_weighted_means():
     means = [np.mean(weight * random.standard_normal(400)) for _ in range(4000)]
     rows = replace(rows_of(np.zeros((400, 1))), weight=torch.tensor(weight))
     values = torch.tensor(standard_normal(400, 1))
-    found = float(standard_error(values, rows)[0])
+    found = float(rows.standard_error(values)[0])
     assert found == pytest.approx(np.std(means), rel=0.1)
 
 
-def test_nothing_is_averaged_where_held_out_rows_do_not_gain():
+def test_nothing_is_averaged_where_held_out_rows_speak_against_it():
     """The network is right here and the mixture is of other rows."""
     network, mixture = clustered_column(SEPARATED[:, :1])
     share, gain = best_share(network, mixture, rows_of(standard_normal(400, 1)), 1e-4)
@@ -423,7 +424,7 @@ def test_held_out_rows_judge_mixtures_and_are_then_fitted_to():
     with Threads(1, torch.device("cpu")) as threads:
         ensemble, gain = with_partners([member], options, threads)
     blend = ensemble[0][0].fitted_to(everything)
-    mixture = blend.members[1]
+    mixture = blend.partner
     assert blend.share.tolist() == [1.0]
     expected = np.average(z[:, 0], weights=weight)
     assert float(mixture.mean[0, 0]) == pytest.approx(expected, abs=0.01)
@@ -436,13 +437,13 @@ def test_held_out_rows_judge_mixtures_and_are_then_fitted_to():
 
 
 def test_what_cannot_be_averaged(network):
-    assert can_blend(network)
+    assert can_have_partners(network)
     shared = ConditionalNetwork((0, 1), ((), ()), t_min=T_MIN, kinds=(0, 0))
-    assert not can_blend(shared)
+    assert not can_have_partners(shared)
     wide = ConditionalNetwork((40,), (tuple(range(40)),), t_min=T_MIN)
-    assert not can_blend(wide)
+    assert not can_have_partners(wide)
     network.active.zero_()
-    assert not can_blend(network)
+    assert not can_have_partners(network)
 
 
 def short(**options):

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skdiffusion import FactorizedDiffusionDensity, best_states, objectives
 from skdiffusion.batches import Batches, split
 from skdiffusion.best_states import BestStates, clearly_better, row_terms
-from skdiffusion.blending import Partners
+from skdiffusion.blending import AveragedNetwork
 from skdiffusion.datasets import make_nonlinear_chain
 from skdiffusion.flow import Path
 from skdiffusion.graphs import factorize
@@ -430,11 +430,11 @@ def test_rows_come_equally_often(generator):
 
 def test_learning_rate_rises_stays_and_falls_to_zero():
     factors = [learning_rate_factor(step, 1000) for step in range(1000)]
-    assert factors[0] == pytest.approx(1 / 50)
-    assert factors[49] == factors[600] == 1
+    assert factors[0] == pytest.approx(1 / 10)
+    assert factors[9] == factors[600] == 1
     assert factors[800] == pytest.approx(0.5)
     assert factors[999] < 0.01
-    assert [learning_rate_factor(step, 100) for step in (0, 9, 60)] == [0.1, 1, 1]
+    assert [learning_rate_factor(step, 50) for step in (0, 4, 30)] == [0.2, 1, 1]
 
 
 def test_loss_that_is_not_finite_stops_training(table, generator):
@@ -762,10 +762,10 @@ def test_only_sound_parts_are_taken_over(member, monkeypatch, gain, resolved, gi
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(Member, "unjudged"), (Partners, "fitted_to")]
+    ("owner", "name"), [(Member, "unjudged"), (AveragedNetwork, "fitted_to")]
 )
 def test_every_row_counts_in_the_end(monkeypatch, owner, name):
-    """Catches last steps, or mixtures, of the training rows only."""
+    """Catches last steps, or partners, of the training rows only."""
     table = np.random.default_rng(0).standard_normal((400, 1))
     known, shown = getattr(owner, name), []
 

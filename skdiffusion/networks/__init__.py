@@ -1,15 +1,16 @@
 """The score networks: one-column conditionals in one batch, and message passing.
 
 Both are denoisers with weights (`ScoreNetwork`); training and the flow see no more. After
-training conditional networks may be averaged with mixtures and kernels (`Blend`).
+training conditional networks may be averaged (`Blend`) with closed forms of the same
+columns (`ConditionalPartner`): mixtures and kernel estimates.
 """
 
 from ._average import AverageOfNetworks, average, averages
-from ._blend import Blend, partner_shares
+from ._blend import Blend, averaged_by_state, averaged_with, partner_shares
 from ._conditional import ConditionalNetwork
 from ._initial import initial_ensemble, initial_networks
 from ._joint import JointNetwork
-from ._kernels import Bandwidths, ConditionalKernels
+from ._kernels import ConditionalKernels
 from ._mixture import ConditionalMixture
 from ._partner import ConditionalPartner
 from ._trainable import ScoreNetwork
@@ -25,12 +26,12 @@ def network_from_state(state: dict) -> ScoreNetwork:
 
 def from_state(state: dict) -> ScoreNetwork | Blend:
     """Network of any kind, averaged with what its state has beside it."""
-    return Blend.from_state(network_from_state(state), state.get("beside", ()))
+    network = network_from_state(state)
+    return averaged_by_state(network, state["beside"]) if "beside" in state else network
 
 
 __all__ = [
     "AverageOfNetworks",
-    "Bandwidths",
     "Blend",
     "ConditionalKernels",
     "ConditionalMixture",
@@ -39,6 +40,7 @@ __all__ = [
     "JointNetwork",
     "ScoreNetwork",
     "average",
+    "averaged_with",
     "averages",
     "from_state",
     "initial_ensemble",

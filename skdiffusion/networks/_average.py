@@ -42,15 +42,12 @@ class AverageOfNetworks(Denoiser):
 
     def velocity(self, r_t: Tensor, t: Tensor, code: list) -> Tensor:
         pairs = zip(self.members, code, strict=True)
-        return self._mean([m.velocity(r_t, t, c) for m, c in pairs])
+        return _mean([m.velocity(r_t, t, c) for m, c in pairs])
 
     def velocity_and_divergence(self, r_t: Tensor, t: Tensor, code: list):
         pairs = zip(self.members, code, strict=True)
         both = [m.velocity_and_divergence(r_t, t, c) for m, c in pairs]
-        return tuple(self._mean(parts) for parts in zip(*both, strict=True))
-
-    def _mean(self, parts: Sequence[Tensor]) -> Tensor:
-        return sum(parts) / len(parts)
+        return tuple(_mean(parts) for parts in zip(*both, strict=True))
 
     def split(self) -> list[Denoiser]:
         parts = zip(*(member.split() for member in self.members), strict=True)
@@ -58,6 +55,10 @@ class AverageOfNetworks(Denoiser):
 
     def select(self, columns) -> Denoiser:
         return average([member.select(columns) for member in self.members])
+
+
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    return sum(parts) / len(parts)
 
 
 def average(members: Sequence[Denoiser]) -> Denoiser:

@@ -52,6 +52,7 @@ class ConditionalColumns(Denoiser):
             self.register_buffer(f"context_{end}", torch.zeros(k, 1, C))
 
     def sizes(self) -> dict:
+        """Keyword arguments that make another one of the same shape."""
         return {"context_size": self.coef.shape[1]}
 
     def select(self, columns) -> "ConditionalColumns":

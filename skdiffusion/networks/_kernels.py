@@ -8,7 +8,8 @@ Watson with the training rows :math:`(r_i, c_i)` of weight :math:`w_i`,
 
 Residuals are shared out between the two nearest points :math:`m_k` of an even grid, finer
 than the bandwidth. So the weights of the rows are needed once a path, and an evaluation
-of the velocity costs as much as there are points, not rows. With
+of the velocity costs as much as there are points, not rows as in
+`kernels.KernelDenoiser`. With
 :math:`V = \cos^2(t) h^2 + \sin^2(t)` and mean and variance over the points given
 :math:`r_t`,
 
@@ -21,6 +22,8 @@ of the velocity costs as much as there are points, not rows. With
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -30,13 +33,12 @@ from ..process import noise_floor
 from ._conditional import ConditionalNetwork
 from ._partner import NARROWEST, ConditionalPartner
 
+# a coarser grid would show between kernels; a longer one would cost more than networks
 POINTS_PER_BANDWIDTH, MOST_POINTS = 1.5, 256
 # rows whose weights of all training rows are held at once
 ROWS_AT_ONCE = 64
-# beside sums of weights of which the largest is one; its logarithm is finite
+# beside weights that add up to one; its logarithm is finite
 NOTHING = 1e-300
-
-Bandwidths = tuple[float, float]
 
 
 class ConditionalKernels(ConditionalPartner):
@@ -59,6 +61,8 @@ class ConditionalKernels(ConditionalPartner):
     do for the networks.
     """
 
+    name = "kernel"
+
     def __init__(self, columns, contexts, *, n_rows, n_points, context_size=None):
         super().__init__(columns, contexts, context_size=context_size)
         k, C = self.context_index.shape
@@ -75,8 +79,8 @@ class ConditionalKernels(ConditionalPartner):
         network: ConditionalNetwork,
         z: Tensor,
         weight: Tensor,
-        bandwidths: Sequence[Bandwidths | None],
-    ) -> "ConditionalKernels":
+        bandwidths: Sequence[tuple[float, float]],
+    ) -> Self:
         """Kernel estimates of its columns in the coordinates of a network.
 
         Parameters
@@ -84,31 +88,27 @@ class ConditionalKernels(ConditionalPartner):
         network : ConditionalNetwork
             Its columns, contexts, linear regressions and ranges are taken over.
         z : Tensor of shape (n_rows, n_features)
-            Training rows.
+            Training rows, in standard units.
         weight : Tensor of shape (n_rows,)
             Positive weights.
-        bandwidths : sequence of pair of float, or None
+        bandwidths : sequence of pair of float
             Of the residual of each column, in units of its scale, and of its context, in
-            standard units; with None the residual is standard normal.
+            standard units.
         """
-        residuals = network.to_own(z)[0]
-        least = NARROWEST * noise_floor(network.t_min)
-        grids = {
-            i: _grid(residuals[:, i], max(given[0], least))
-            for i, given in enumerate(bandwidths)
-            if given is not None
-        }
-        n_points = max(len(points) for points, _ in grids.values())
+        residuals, least = network.to_own(z)[0], NARROWEST * noise_floor(network.t_min)
+        grids = [
+            Grid.over(r, max(own, least))
+            for r, (own, _) in zip(residuals.T, bandwidths, strict=True)
+        ]
+        n_points = max(grid.n_points for grid in grids)
         new = cls.like(network, n_rows=len(z), n_points=n_points)
-        context = network.gather(z)
-        for i, (points, variance) in grids.items():
-            step = points[1] - points[0]
-            new.log_weight[i] = torch.log(weight)
+        new.log_weight[:] = torch.log(weight)
+        new.centre[:] = network.gather(z)
+        for i, grid in enumerate(grids):
             new.context_bandwidth[i] = bandwidths[i][1]
-            new.centre[i] = context[i]
-            new.place[i] = (residuals[:, i] - points[0]) / step
-            new.mean[i] = points[0] + step * torch.arange(n_points).to(points)
-            new.variance[i] = variance
+            new.place[i] = (residuals[:, i] - grid.low) / grid.step
+            new.mean[i] = grid.low + grid.step * torch.arange(n_points).to(z)
+            new.variance[i] = grid.variance
         return new
 
     def sizes(self) -> dict:
@@ -116,7 +116,10 @@ class ConditionalKernels(ConditionalPartner):
         return sizes | super().sizes()
 
     def encode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Logarithms of the weights of the points given the contexts, and the points."""
+        """Logarithms of weights given the contexts, (k, n_points, n), and the points.
+
+        The points are the same for all rows, (k, n_points, 1).
+        """
         # once a path, so in double precision, in which the place of a row does not count
         context = self.context_inputs(z).double()
         weight = torch.stack([self._weights(i, c) for i, c in enumerate(context)])
@@ -155,7 +158,8 @@ class ConditionalKernels(ConditionalPartner):
         n_points, n_rows = self.mean.shape[1], self.place.shape[1]
         place = self.place[i].double()
         left = place.floor().clamp(0, n_points - 2)
-        right_share = place - left
+        # rounding may put the last row beyond the last point
+        right_share = (place - left).clamp(0, 1)
         rows = torch.arange(n_rows, device=place.device)
         index = torch.stack([torch.cat([left, left + 1]).long(), rows.repeat(2)])
         values = torch.cat([1 - right_share, right_share])
@@ -163,11 +167,29 @@ class ConditionalKernels(ConditionalPartner):
         return torch.sparse_coo_tensor(index, values, shape, check_invariants=False)
 
 
-def _grid(residual: Tensor, bandwidth: float) -> tuple[Tensor, float]:
-    """Points that cover residuals, and the variance of a kernel around each of them."""
-    low, high = residual.min(), residual.max()
-    width = float(high - low)
-    step = max(bandwidth / POINTS_PER_BANDWIDTH, width / (MOST_POINTS - 1))
-    n_points = min(math.ceil(width / step) + 2, MOST_POINTS)
-    points = low + step * torch.arange(n_points).to(residual)
-    return points, max(bandwidth, step) ** 2 - step**2 / 6
+@dataclass(frozen=True)
+class Grid:
+    """Even points that residuals are shared out to.
+
+    Attributes
+    ----------
+    low, step : float
+        The first point, and the distance of the next.
+    n_points : int
+    variance : float
+        Of a kernel around a point. A residual that is shared out to its neighbours is
+        spread by a sixth of the squared step on average, which is taken off.
+    """
+
+    low: float
+    step: float
+    n_points: int
+    variance: float
+
+    @classmethod
+    def over(cls, residual: Tensor, bandwidth: float) -> "Grid":
+        """Grid that covers residuals; kernels are at least as wide as its steps."""
+        low, high = float(residual.min()), float(residual.max())
+        step = max(bandwidth / POINTS_PER_BANDWIDTH, (high - low) / (MOST_POINTS - 1))
+        n_points = min(math.ceil((high - low) / step) + 2, MOST_POINTS)
+        return cls(low, step, n_points, max(bandwidth, step) ** 2 - step**2 / 6)

@@ -40,6 +40,8 @@ class ConditionalMixture(ConditionalPartner):
     range of the training rows level off, as they do for the networks.
     """
 
+    name = "mixture"
+
     def __init__(self, columns, contexts, *, n_components, context_size=None):
         super().__init__(columns, contexts, context_size=context_size)
         k, C = self.context_index.shape

@@ -7,8 +7,8 @@ from torch import Tensor
 from ._columns import ConditionalColumns
 from ._conditional import ConditionalNetwork
 
-# least scale of a component in noise floors: mixtures of spikes, one for each value that
-# repeats, need a finer solver than scores have
+# least scale of a component in noise floors: spikes, one for each value that repeats,
+# need a finer solver than scores have
 NARROWEST = 2.0
 # intermediate results for each row, column and component
 ARRAYS_OF_A_PASS = 10
@@ -17,10 +17,12 @@ ARRAYS_OF_A_PASS = 10
 class ConditionalPartner(ConditionalColumns):
     """Columns that are mixtures of normal distributions given their contexts.
 
-    A subclass has a buffer `mean` of shape (n_own, n_components) and implements
-    `velocity_and_divergence`.
+    A subclass has a buffer `mean` of shape (n_own, n_components), says what it is called
+    in `name`, extends `sizes`, implements `encode` and `velocity_and_divergence`, and is
+    made by a class method `beside` in the coordinates of a network.
     """
 
+    name: str
     mean: Tensor
 
     @classmethod
