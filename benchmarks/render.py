@@ -215,9 +215,9 @@ brackets. "Minus diffusion" is the mean of the row by row differences from our e
 on the same fresh rows, over the seeds that both have: negative where ours is ahead; in
 square brackets the standard deviation of that mean over seeds. KL is the
 Kullback-Leibler divergence from the truth and TV the total variation distance,
-E_p[(1 - q/p)_+], both on fresh draws from the truth. The solver error is what our
-scores gain by the finite number of their steps: their mean less that with ten times as
-many, on the first 1000 fresh rows.
+E_p[(1 - q/p)_+], both on fresh draws from the truth. The solver error, in nats a row, is
+what our scores gain by the finite number of their steps: their mean less that with ten
+times as many, on the first 1000 fresh rows, over the seeds for which it was measured.
 Fit seconds and speeds are medians over seeds, memory is the largest: the peak of the
 whole process and, in brackets, what fitting, scoring and sampling added to it. "Commit"
 is that of the code that made our fits; "earlier" is before commits were noted.

@@ -164,6 +164,7 @@ class ConditionalKernels(ConditionalPartner):
         index = torch.stack([torch.cat([left, left + 1]).long(), rows.repeat(2)])
         values = torch.cat([1 - right_share, right_share])
         shape = n_points, n_rows
+        # without this torch warns that it does not check
         return torch.sparse_coo_tensor(index, values, shape, check_invariants=False)
 
 
