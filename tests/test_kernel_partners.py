@@ -136,6 +136,17 @@ def test_contexts_far_away_give_finite_scores_and_gradients():
     assert torch.isfinite(gradient).all()
 
 
+def test_contexts_of_kernels_level_off():
+    network = column_beside()
+    network.context_low.fill_(-2.0)
+    network.context_high.fill_(2.0)
+    z, weight = (torch.tensor(x) for x in training_rows())
+    kernels = ConditionalKernels.beside(network, z, weight, [(H, H_CONTEXT)])
+    x = torch.tensor([[1e3, -1e3, 0.0], [1e6, -1e3, 0.0]], dtype=torch.float64)
+    weights, _ = kernels.encode(x)
+    torch.testing.assert_close(weights[..., 0], weights[..., 1])
+
+
 def test_gradient_of_kernels_is_that_of_their_log_density():
     x = torch.tensor(training_rows(20)[0]).requires_grad_(True)
     path, kernels = Path(T_MIN, 16), given_kernels()
@@ -216,6 +227,7 @@ def test_samples_with_two_partners_follow_their_flow(nested):
 
 def test_bandwidths_are_those_of_residuals_given_their_contexts():
     z, weight = training_rows(120)
+    weight = np.where(z[:, 0] > 0, 1.99, 0.01)
     network = column_beside()
     rows = replace(rows_of(z), weight=torch.tensor(weight, dtype=torch.float32))
     member = SimpleNamespace(rows=rows, generator=torch.Generator().manual_seed(0))
@@ -224,7 +236,24 @@ def test_bandwidths_are_those_of_residuals_given_their_contexts():
     likelihood = LeaveOneOut(
         residual, rows.z[:, :2].double(), rows.weight.double(), torch.arange(120)
     )
-    assert found == pytest.approx(best_bandwidths(likelihood), rel=0.1)
+    assert found == pytest.approx(best_bandwidths(likelihood), rel=0.01)
+
+
+def test_rows_that_are_left_out_are_drawn_at_random(monkeypatch):
+    monkeypatch.setattr(partners, "MAX_LEFT_OUT", 30)
+    seen = []
+
+    def watched(likelihood):
+        seen.append(likelihood.left_out)
+        return 0.3, 0.3
+
+    monkeypatch.setattr(partners, "best_bandwidths", watched)
+    rows = rows_of(training_rows(120)[0])
+    member = SimpleNamespace(rows=rows, generator=torch.Generator().manual_seed(0))
+    assert Kernels(column_beside(), member, seed=0).bandwidths == [(0.3, 0.3)]
+    (left_out,) = seen
+    assert len(left_out.unique()) == 30
+    assert left_out.max() > 60
 
 
 def averaged(network, training, held_out):

@@ -390,7 +390,9 @@ def test_nothing_is_averaged_where_held_out_rows_speak_against_it():
     assert gain == 0
 
 
-@pytest.mark.parametrize(("difference", "kept"), [(0.002, True), (0.004, False)])
+@pytest.mark.parametrize(
+    ("difference", "kept"), [(0.002, True), (0.004, False), (-0.004, False)]
+)
 def test_shares_that_the_solver_does_not_resolve_are_not_used(
     difference, kept, monkeypatch
 ):
