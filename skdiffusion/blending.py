@@ -24,7 +24,7 @@ from .records import Options, Rows
 SHARES = (0.25, 0.5, 0.75, 1.0)
 # standard errors by which rows must speak against it, and by which another share must be
 # better
-AGAINST, BETTER = 0.5, 1.0
+AGAINST, BETTER = 0.25, 1.0
 # of a gain, and in multiples of what is allowed anyway: how far the grids may differ then
 SOLVER_SHARE, MOST_ALLOWED = 0.1, 3
 
