@@ -343,9 +343,9 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         options = self._options(chosen)
         tasks = FitTasks(self, most_checks(options))
 
-        def report(record: Record) -> bool:
+        def report(record: Record | str) -> bool:
             self._report(record)
-            return tasks.step(**record.last())
+            return isinstance(record, Record) and tasks.step(**record.last())
 
         ensemble, record = fit_networks(ensemble, rows, options, training, report)
         tasks.end()

@@ -41,7 +41,10 @@ INTERRUPTED = (
 )
 
 
-def keep_silent(record: Record) -> None:
+AVERAGING = "averaging with mixtures and kernels, as held-out rows decide"
+
+
+def keep_silent(record: Record | str) -> None:
     """Report nothing."""
 
 
@@ -117,7 +120,7 @@ def fit_networks(
     rows: Rows,
     options: Options,
     generator: torch.Generator,
-    report: Callable[[Record], bool | None] = keep_silent,
+    report: Callable[[Record | str], bool | None] = keep_silent,
 ) -> tuple[list[list[Denoiser]], Record]:
     """Split off held-out rows, train, and return the networks with what happened.
 
@@ -186,6 +189,8 @@ def _finished(
     if members[0].best is None or record.stopped_by == INTERRUPT:
         return alone
     try:
+        if options.max_components:
+            report(AVERAGING)
         ensemble, gain = with_partners(members, options, threads)
         # this changes the networks in place, which those of `ensemble` are
         _show_all_rows(members, rows, options, record, threads, report)

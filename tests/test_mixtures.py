@@ -535,7 +535,8 @@ def test_number_of_components_is_checked(value, error):
 def test_the_summary_says_what_averages_gain(mixed, capsys):
     table, averaged, _ = mixed
     short(verbose=1).fit(table.data)
-    last = capsys.readouterr().out.splitlines()[-1]
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "averaging with mixtures and kernels, as held-out rows decide"
     assert last.endswith(
         f"with mixtures and kernels {averaged.best_validation_score_:.4f}"
     )
