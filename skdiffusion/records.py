@@ -15,9 +15,10 @@ TOO_SHORT = (
     "over the last quarter of {1}={2} steps. Raise {1}."
 )
 TOO_LONG = (
-    "the held-out log-likelihood has fallen by {:.2g} nats per row from its best: "
-    "networks learn the rows by heart. The best weights are kept, but more dropout or "
-    "weight_decay, a smaller hidden_size or more rows may gain more."
+    "the held-out log-likelihood has fallen by {:.2g} nats per row ({:.2g} a column) "
+    "from its best: networks learn the rows by heart. The best weights are kept, so that "
+    "this is no failure, but more dropout or weight_decay, a smaller hidden_size or more "
+    "rows may gain more."
 )
 # enough for nearly all densities
 SAFE_STEPS = 16
@@ -239,5 +240,6 @@ class Record:
         ]
         # likelihood is trained until it overfits
         if not found and self.stages[0].fall > OVERFITTED * n_columns:
-            found.append(TOO_LONG.format(self.stages[0].fall))
+            fall = self.stages[0].fall
+            found.append(TOO_LONG.format(fall, fall / n_columns))
         return found
