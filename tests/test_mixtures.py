@@ -334,40 +334,30 @@ def test_gains_up_to_the_tolerance_leave_it_at_a_quarter():
     assert gain > 0
 
 
-@pytest.mark.parametrize(("t_value", "expected"), [(-0.2, 0.25), (-0.3, 0.0)])
-def test_a_quarter_enters_unless_rows_speak_against_it(t_value, expected, monkeypatch):
-    """Of held-out rows on which a quarter loses, and more loses more."""
-    z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
-    network, mixture = clustered_column(z)
-    rows = rows_of(z)
-    noise = torch.tensor(standard_normal(len(z), 1))
-    noise = (noise - noise.mean()) / noise.std()
-    loss = noise + t_value / len(z) ** 0.5
-
-    def known(part, rows, path):
-        return loss * float(part.share[0]) if isinstance(part, Blend) else 0 * loss
-
-    monkeypatch.setattr("skdiffusion.blending.row_terms", known)
-    assert best_share(network, mixture, rows, tol=0.0)[0].tolist() == [expected]
-
-
-@pytest.mark.parametrize(("t_value", "expected"), [(0.9, 0.25), (1.1, 1.0)])
-def test_other_shares_are_taken_if_a_standard_error_better(
-    t_value, expected, monkeypatch
-):
+def share_where_it_gains(t_value, monkeypatch):
+    """Share of a partner that gains so many standard errors, parts in proportion."""
     z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
     network, mixture = clustered_column(z)
     noise = torch.tensor(standard_normal(len(z), 1))
-    noise = (noise - noise.mean()) / noise.std()
-    gain = noise + t_value / len(z) ** 0.5
+    gain = (noise - noise.mean()) / noise.std() + t_value / len(z) ** 0.5
 
     def known(part, rows, path):
         return gain * float(part.share[0]) if isinstance(part, Blend) else 0 * gain
 
     monkeypatch.setattr("skdiffusion.blending.row_terms", known)
     monkeypatch.setattr("skdiffusion.blending.MOST_ALLOWED", 1e6)
-    found, _ = best_share(network, mixture, rows_of(z), tol=0.0)
-    assert found.tolist() == [expected]
+    share, _ = best_share(network, mixture, rows_of(z), tol=0.0)
+    return share.item()
+
+
+def test_a_quarter_enters_unless_rows_speak_against_it(monkeypatch):
+    assert share_where_it_gains(-0.2, monkeypatch) == 0.25
+    assert share_where_it_gains(-0.3, monkeypatch) == 0
+
+
+def test_other_shares_are_taken_if_a_standard_error_better(monkeypatch):
+    assert share_where_it_gains(0.9, monkeypatch) == 0.25
+    assert share_where_it_gains(1.1, monkeypatch) == 1
 
 
 def test_standard_errors_are_those_of_weighted_means():
