@@ -175,7 +175,7 @@ def _parts():
         "log-density": _pair("log_density"),
         "KL": _pair("kl"),
         "TV": _pair("tv"),
-        "solver error": _solver_error,
+        "solver error": lambda r: _with_error(r["solver_error"], np.nan, "+.4f"),
         "minus diffusion": _triple("minus_diffusion"),
         "minus diffusion, graph": _triple("minus_diffusion-graph"),
         "fit, s": lambda r: f"{r['fit_seconds']:.1f}",
@@ -199,11 +199,6 @@ def _triple(column):
         return text if pd.isna(spread) else f"{text} [{spread:.3f}]"
 
     return show
-
-
-def _solver_error(row):
-    error = row["solver_error"]
-    return "" if pd.isna(error) else f"{error:+.4f}"
 
 
 def _memory(row):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .best_states import RESOLVED, is_resolved, row_terms
+from .best_states import RESOLVED, clearly_better, is_resolved, row_terms
 from .denoisers import Denoiser
 from .flow import Path
 from .members import Member
@@ -66,9 +66,8 @@ def _first_shares(terms: Tensor, rows: Rows) -> Tensor:
 def _departing(terms: Tensor, first: Tensor, rows: Rows, tol: float) -> Tensor:
     """Places of the best shares where these are surely better, else the first."""
     best = torch.stack([rows.mean(x) for x in terms]).argmax(0)
-    gain = _terms_of(terms, best) - _terms_of(terms, first)
-    least = (BETTER * rows.standard_error(gain)).clamp(min=tol)
-    return torch.where(rows.mean(gain) > least, best, first)
+    pair = _terms_of(terms, best), _terms_of(terms, first)
+    return torch.where(clearly_better(*pair, rows, tol, BETTER), best, first)
 
 
 def _terms_of(terms: Tensor, places: Tensor) -> Tensor:

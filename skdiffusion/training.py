@@ -39,8 +39,6 @@ INTERRUPTED = (
     "training was interrupted at step {}; what was learned so far is kept. Fit again "
     "with warm_start=True to go on from them."
 )
-
-
 AVERAGING = "averaging with mixtures and kernels, as held-out rows decide"
 
 

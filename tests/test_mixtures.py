@@ -22,6 +22,7 @@ from skdiffusion.flow import Path, from_normal, log_density_of_own, own_to_norma
 from skdiffusion.mixtures import fit_mixture, largest, refitted, regressions
 from skdiffusion.networks import (
     Blend,
+    ConditionalKernels,
     ConditionalMixture,
     ConditionalNetwork,
     from_state,
@@ -219,18 +220,28 @@ def test_largest_families():
     assert largest(families) == [(0, 1, 2), (2, 3), (4,)]
 
 
-def test_scores_do_not_depend_on_the_place_of_a_row():
-    """In single precision, with as many columns in the context as round differently."""
-    z = standard_normal(256, 6) @ np.linalg.cholesky(0.9 + 0.1 * np.eye(6)).T
+def mixture_of_five(network, z):
     part = z, np.ones(len(z))
     known = regressions(fit_mixture(part, part, max_components=4, seed=0), 5, range(5))
+    return ConditionalMixture.beside(network, [known])
+
+
+def kernels_on_five(network, z):
+    rows = torch.as_tensor(z, dtype=torch.float32), torch.ones(len(z))
+    return ConditionalKernels.beside(network, *rows, [(0.3, 0.5)])
+
+
+@pytest.mark.parametrize("make_partner", [mixture_of_five, kernels_on_five])
+def test_scores_do_not_depend_on_the_place_of_a_row(make_partner):
+    """In single precision, with as many columns in the context as round differently."""
+    z = standard_normal(256, 6) @ np.linalg.cholesky(0.9 + 0.1 * np.eye(6)).T
     network = ConditionalNetwork((5,), (tuple(range(5)),), t_min=T_MIN, hidden_size=8)
     network.calibrate(torch.as_tensor(z, dtype=torch.float32))
-    mixture = ConditionalMixture.beside(network, [known]).eval()
+    partner = make_partner(network, z).eval()
     z, path = torch.as_tensor(z), Path(T_MIN, 8)
-    turned = log_density_of_own(mixture, z.roll(1, 0), path).roll(-1, 0)
+    turned = log_density_of_own(partner, z.roll(1, 0), path).roll(-1, 0)
     torch.testing.assert_close(
-        turned, log_density_of_own(mixture, z, path), rtol=1e-9, atol=1e-9
+        turned, log_density_of_own(partner, z, path), rtol=1e-9, atol=1e-9
     )
 
 
