@@ -39,7 +39,7 @@ from .metrics import mean_log_density
 from .process import stopping_time
 from .sequential import Chain
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 # parameters and attributes that are saved as plain lists
 GRAPHS = ("graph", "graph_")
 CONSTANT_COLUMNS = (

@@ -14,13 +14,7 @@ from .continuation import check_continuation
 from .defaults import suited
 from .graphs import factorize
 from .margin_choice import fit_margins
-from .networks import (
-    averages,
-    from_state,
-    initial_ensemble,
-    network_from_state,
-    partner_shares,
-)
+from .networks import Ensemble, initial_ensemble
 from .normal_scores import NormalScores
 from .objectives import most_checks
 from .process import noise_floor, stopping_time
@@ -172,7 +166,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     best_validation_score_ : float or None
         Held-out mean log-density of what was kept, before it saw these rows.
     mixture_shares_, kernel_shares_ : ndarray of shape (`n_features_in_`,)
-        Shares of mixtures and kernels in the velocity of each column, mean of networks.
+        Shares of mixtures and kernels in the velocity of each column.
     n_iter_ : int
         Number of denoising steps taken in the last fit; 0 for fewer than 50 rows.
     n_steps_ : int
@@ -354,7 +348,7 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
 
     def _initial_ensemble(self, *table) -> list[list]:
         if self._continues():
-            return self._build_ensemble(network_from_state)
+            return Ensemble.from_state(self.model_).members
         return initial_ensemble(
             *table,
             t_min=stopping_time(self.noise_floor),
@@ -375,13 +369,11 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
 
     def _fitted(self, ensemble, record: Record, factorization) -> dict:
         """Fitted attributes as plain arrays and numbers."""
-        engines = {c: engine for n in ensemble[0] for c, engine in n.engines().items()}
-        states = [[network.to_state() for network in member] for member in ensemble]
         return {
-            "model_": {"ensemble": states},
-            **partner_shares(ensemble),
-            "noise_floor_": noise_floor(ensemble[0][0].t_min),
-            "factorization_": factorization.with_engines(engines),
+            "model_": ensemble.to_state(),
+            **ensemble.shares(),
+            "noise_floor_": noise_floor(ensemble.t_min),
+            "factorization_": factorization.with_engines(ensemble.engines()),
             **record.attributes(),
         }
 
@@ -392,9 +384,5 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         check_choice("dtype", self.dtype, DTYPES)
         return getattr(torch, self.dtype)
 
-    def _build_ensemble(self, build=from_state) -> list[list]:
-        return [[build(state) for state in member] for member in self.model_["ensemble"]]
-
     def _build_denoisers(self) -> list:
-        """Averages over the members of their networks of the same columns."""
-        return averages(self._build_ensemble())
+        return Ensemble.from_state(self.model_).denoisers()

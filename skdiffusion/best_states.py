@@ -61,14 +61,8 @@ def judge(networks, rows: Rows, grids: Sequence[int]) -> list[tuple[Tensor, Tens
     return judged
 
 
-def clearly_better(
-    new: Tensor,
-    old: Tensor,
-    rows: Rows,
-    tol: float,
-    errors: float = GAIN_IN_STANDARD_ERRORS,
-) -> Tensor:
-    """Which parts gain more than `tol` and than some standard errors of the gain.
+def clearly_better(new: Tensor, old: Tensor, rows: Rows, tol: float) -> Tensor:
+    """Which parts gain more than `tol` and than a quarter of the gain's standard error.
 
     Without the second condition a part would collect chance gains, check after
     check, and drift into overfitting; the fewer the held-out rows, the sooner.
@@ -81,11 +75,9 @@ def clearly_better(
         Held-out rows.
     tol : float
         Least gain that counts, in nats per row.
-    errors : float
-        Standard errors that the gain must exceed.
     """
     gain = rows.mean(new - old)
-    least = errors * rows.standard_error(new - old)
+    least = GAIN_IN_STANDARD_ERRORS * rows.standard_error(new - old)
     return (gain > tol) & (gain > least)
 
 

@@ -13,7 +13,7 @@ from ._warnings import warn_user
 from .graphs import Factorization
 from .margins import InverseSinh, Standardization, alike
 from .metrics import paired_difference
-from .mixtures import MAX_FAMILY, family_regressions, fit_mixture, largest
+from .mixtures import MAX_FAMILY, family_regressions, fit_mixtures, largest
 from .normal_scores import NormalScores
 
 # with fewer rows what is held out cannot tell maps apart
@@ -122,8 +122,8 @@ def held_out_log_density(
 
     def fit(family, max_components):
         weights = training[1], held_out[1]
-        tables = [(z[:, family], w) for z, w in zip(Z, weights, strict=True)]
-        return fit_mixture(*tables, max_components=max_components, seed=seed)
+        split = [(z[:, family], w) for z, w in zip(Z, weights, strict=True)]
+        return fit_mixtures([split], max_components=max_components, seed=seed)[0]
 
     linear, mixed = (
         family_regressions(families, {f: fit(f, most) for f in largest(families)})

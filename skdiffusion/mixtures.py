@@ -31,6 +31,7 @@ RIDGE = 1e-6
 MAX_FAMILY = 40
 
 Family = tuple[int, ...]
+Weighted = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -74,42 +75,44 @@ class Regressions:
         return joint - logsumexp(log_weight, axis=1)
 
 
-def fit_mixture(
-    training: tuple[np.ndarray, np.ndarray],
-    held_out: tuple[np.ndarray, np.ndarray],
-    *,
-    max_components: int,
-    seed: int,
-) -> GaussianMixture:
-    """Mixture whose number of components predicts held-out rows best.
+def fit_mixtures(
+    splits: Sequence[tuple[Weighted, Weighted]], *, max_components: int, seed: int
+) -> list[GaussianMixture]:
+    """Mixtures of as many components as predict held-out rows best, one of each split.
 
     A few numbers are tried in ascending order, the largest last, until two in a row gain
     nothing.
 
     Parameters
     ----------
-    training, held_out : pair of ndarray of shape (n_samples, d) and (n_samples,)
-        Rows in standard units and their positive weights. If training rows weigh
-        differently, those to fit to are drawn by weight.
+    splits : sequence of pair
+        Training and held-out rows, each a pair of ndarray of shape (n_samples, d) and
+        (n_samples,): rows in standard units and their positive weights. If training rows
+        weigh differently, those to fit to are drawn by weight.
     max_components : int
         Largest number of components that is tried.
     seed : int
         Seed of the draws and of the first clusters.
     """
-    rows, weight = held_out
-    sample = _by_weight(*training, np.random.default_rng(seed))
+    samples = [_by_weight(*rows, np.random.default_rng(seed)) for rows, _ in splits]
+    held_out = [rows for _, rows in splits]
     best, best_score, n_worse = None, -np.inf, 0
-    limit = min(max_components, len(sample))
+    limit = min(max_components, *map(len, samples))
     for k in (*(k for k in N_COMPONENTS if k < limit), limit):
-        mixture = _expectation_maximization(sample, k, seed)
-        score = np.average(mixture.score_samples(rows), weights=weight)
+        mixtures = [_expectation_maximization(sample, k, seed) for sample in samples]
+        score = sum(map(_mean_log_density, mixtures, held_out))
         if score > best_score:
-            best, best_score, n_worse = mixture, score, 0
+            best, best_score, n_worse = mixtures, score, 0
         else:
             n_worse += 1
         if n_worse == PATIENCE:
             break
     return best
+
+
+def _mean_log_density(mixture: GaussianMixture, held_out: Weighted) -> float:
+    rows, weight = held_out
+    return np.average(mixture.score_samples(rows), weights=weight)
 
 
 def refitted(

@@ -2,9 +2,9 @@
 
 Networks have little bias and much chance error, mixtures of a few normal distributions
 the reverse. Kernel estimates err elsewhere again: they know rows that nearly repeat, and
-with few rows or small factors they are hard to beat. Both are fitted twice: to the
-training rows of a member, so that its held-out rows can judge them, and then, when
-nothing is left to be judged, to all rows.
+with few rows or small factors they are hard to beat. Both are fitted to the training rows
+of each member, so that its held-out rows can judge them, and then, when nothing is left
+to be judged, once to all rows.
 """
 
 from functools import cached_property
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from .bandwidths import LeaveOneOut, best_bandwidths
-from .members import Member
-from .mixtures import MAX_FAMILY, Family, family_regressions, fit_mixture, refitted
+from .mixtures import MAX_FAMILY, Family, family_regressions, fit_mixtures, refitted
 from .mixtures import largest as largest_families
 from .networks import ConditionalKernels, ConditionalMixture, ConditionalNetwork
 from .records import Rows
@@ -53,34 +52,42 @@ class Mixtures:
     ----------
     network : ConditionalNetwork
         Columns that are not determined.
-    member : Member
-        Its held-out rows choose the numbers of components.
+    splits : sequence of pair of Rows
+        Training and held-out rows of each member; the held-out rows choose the numbers of
+        components.
+    rows : Rows
+        All rows.
     max_components : int
     seed : int
+        Of draws and first clusters.
     """
 
-    def __init__(self, network, member: Member, max_components: int, seed: int):
-        self.network, self.seed = network, seed
+    def __init__(self, network, splits, rows: Rows, max_components: int, seed: int):
+        self.network, self.rows, self.seed = network, rows, seed
         own = zip(network.columns, network.contexts, strict=True)
         self.families = [(j, *context) for j, context in own]
-        self.mixtures = {}
-        for family in largest_families(self.families):
-            training, held_out = (
-                _arrays(rows, family) for rows in (member.rows, member.held_out)
+        self.mixtures = {
+            family: fit_mixtures(
+                [[_arrays(rows, family) for rows in split] for split in splits],
+                max_components=max_components,
+                seed=seed,
             )
-            self.mixtures[family] = fit_mixture(
-                training, held_out, max_components=max_components, seed=seed
-            )
+            for family in largest_families(self.families)
+        }
 
-    def of_training_rows(self) -> ConditionalMixture:
-        """Mixtures of the training rows."""
-        return self._beside_network(self.mixtures)
+    def of_training_rows(self) -> list[ConditionalMixture]:
+        """Mixtures of the training rows of each member."""
+        n_members = len(next(iter(self.mixtures.values())))
+        return [
+            self._beside_network({f: m[i] for f, m in self.mixtures.items()})
+            for i in range(n_members)
+        ]
 
-    def fitted_to(self, rows: Rows) -> ConditionalMixture:
-        """Mixtures of as many components of other rows."""
+    def of_all_rows(self) -> ConditionalMixture:
+        """Mixtures of as many components of all rows."""
         mixtures = {
-            family: refitted(mixture, *_arrays(rows, family), seed=self.seed)
-            for family, mixture in self.mixtures.items()
+            family: refitted(start, *_arrays(self.rows, family), seed=self.seed)
+            for family, (start, *_) in self.mixtures.items()
         }
         return self._beside_network(mixtures)
 
@@ -99,35 +106,39 @@ class Kernels:
     ----------
     network : ConditionalNetwork
         Columns that are not determined.
-    member : Member
-        Its training rows choose the bandwidths, each left out in turn.
+    splits : sequence of pair of Rows
+        Training and held-out rows of each member.
+    rows : Rows
+        All rows; they choose the bandwidths, each left out in turn.
     seed : int
         Of the rows that are drawn where there are too many.
     """
 
-    def __init__(self, network: ConditionalNetwork, member: Member, seed: int):
-        self.network, self.member, self.seed = network, member, seed
+    def __init__(self, network: ConditionalNetwork, splits, rows: Rows, seed: int):
+        self.network, self.rows, self.seed = network, rows, seed
+        self.splits = splits
 
     @cached_property
     def bandwidths(self) -> list[tuple[float, float]]:
         """Of the residual and the context of each column."""
-        rows, generator = self._drawn(self.member.rows), self.member.generator
+        rows = self._drawn(self.rows)
         z, weight = rows.z.double(), rows.weight.double()
-        order = torch.randperm(len(z), generator=generator, device=generator.device)
+        left_out = self._order(len(z))[:MAX_LEFT_OUT]
         residuals = self.network.to_own(z)[0].split(1, dim=1)
         return [
-            best_bandwidths(
-                LeaveOneOut(own, z[:, list(context)], weight, order[:MAX_LEFT_OUT])
-            )
+            best_bandwidths(LeaveOneOut(own, z[:, list(context)], weight, left_out))
             for own, context in zip(residuals, self.network.contexts, strict=True)
         ]
 
-    def of_training_rows(self) -> ConditionalKernels:
-        """Kernels on training rows."""
-        return self.fitted_to(self.member.rows)
+    def of_training_rows(self) -> list[ConditionalKernels]:
+        """Kernels on the training rows of each member."""
+        return [self._on(training) for training, _ in self.splits]
 
-    def fitted_to(self, rows: Rows) -> ConditionalKernels:
-        """Kernels on other rows with the same bandwidths."""
+    def of_all_rows(self) -> ConditionalKernels:
+        """Kernels on all rows with the same bandwidths."""
+        return self._on(self.rows)
+
+    def _on(self, rows: Rows) -> ConditionalKernels:
         rows = self._drawn(rows)
         return ConditionalKernels.beside(
             self.network, rows.z, rows.weight, self.bandwidths
@@ -137,10 +148,13 @@ class Kernels:
         """At most `MAX_KERNELS` of the rows, the same at every call."""
         if len(rows) <= MAX_KERNELS:
             return rows
-        device = rows.z.device
+        return rows.take(self._order(len(rows))[:MAX_KERNELS])
+
+    def _order(self, n: int) -> Tensor:
+        """Places of rows in an order that is the same at every call."""
+        device = self.rows.z.device
         generator = torch.Generator(device).manual_seed(self.seed)
-        order = torch.randperm(len(rows), generator=generator, device=device)
-        return rows.take(order[:MAX_KERNELS])
+        return torch.randperm(n, generator=generator, device=device)
 
 
 def _arrays(rows: Rows, family: Family):

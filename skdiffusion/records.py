@@ -1,8 +1,10 @@
 """What training is given and what it leaves behind: rows, options, a record."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 # nats per row and column that count as too short or too long a training
@@ -54,6 +56,12 @@ class Rows:
         """Standard errors of these means, shape (m,)."""
         residual = self.weight.unsqueeze(1) * (values - self.mean(values))
         return residual.square().mean(0).sqrt() / math.sqrt(max(1, len(values) - 1))
+
+    @classmethod
+    def together(cls, tables: "Sequence[Rows]") -> "Rows":
+        """Rows of several tables in one, as many of each."""
+        names = ("z", "weight", "log_derivative")
+        return cls(*(torch.cat([getattr(t, n) for t in tables]) for n in names))
 
     def take(self, i: Tensor) -> "Rows":
         """Some of the rows, with weights that average to one again."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -9,9 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from ._warnings import InterruptedFit, warn_user
 from .batches import split
 from .blending import with_partners
-from .denoisers import Denoiser
 from .members import Member
-from .networks import ScoreNetwork, averages
+from .networks import Ensemble, ScoreNetwork
 from .objectives import (
     ALL_ROWS,
     DENOISING,
@@ -119,7 +119,7 @@ def fit_networks(
     options: Options,
     generator: torch.Generator,
     report: Callable[[Record | str], bool | None] = keep_silent,
-) -> tuple[list[list[Denoiser]], Record]:
+) -> tuple[Ensemble, Record]:
     """Split off held-out rows, train, and return the networks with what happened.
 
     Each member of the ensemble holds out other rows, so that all rows are trained on by
@@ -131,7 +131,7 @@ def fit_networks(
     if options.validation_fraction > 0 and len(rows) < MIN_ROWS_TO_SPLIT:
         message = UNTRAINED.format(len(rows), MIN_ROWS_TO_SPLIT)
         warn_user(message, ConvergenceWarning)
-        untrained = [[n.eval() for n in networks] for networks in ensemble]
+        untrained = Ensemble([[n.eval() for n in networks] for networks in ensemble])
         _look_how_fine(untrained, rows, record, generator)
         return untrained, record
     with Threads(len(ensemble), rows.z.device) as threads:
@@ -176,28 +176,26 @@ def _through_stages(members, options, record: Record, threads, report) -> list[M
     return members
 
 
-def _finished(
-    members, rows, options, record: Record, threads, report
-) -> list[list[Denoiser]]:
-    """Chosen networks, averaged with partners, all of which have seen all rows.
+def _finished(members, rows, options, record: Record, threads, report) -> Ensemble:
+    """Chosen networks and partners, all of which have seen all rows.
 
     Only networks, as far as they came, if somebody does not want to wait.
     """
-    alone = [m.chosen() for m in members]
+    alone = Ensemble([m.chosen() for m in members])
     if members[0].best is None or record.stopped_by == INTERRUPT:
         return alone
     try:
         if options.max_components:
             report(AVERAGING)
-        ensemble, gain = with_partners(members, options, threads)
-        # this changes the networks in place, which those of `ensemble` are
+        averaged, gain = with_partners(members, rows, options, threads)
+        # this changes the chosen networks in place
         _show_all_rows(members, rows, options, record, threads, report)
-        fitted = [[averaged.fitted_to(rows) for averaged in e] for e in ensemble]
+        beside = [networks.beside() for networks in averaged]
     except KeyboardInterrupt:
         _note_interruption(record)
         return alone
     record.gain_of_partners = gain
-    return fitted
+    return replace(alone, beside=beside)
 
 
 def _show_all_rows(members, rows, options, record: Record, threads, report) -> None:
@@ -225,13 +223,13 @@ def _note_infinity(record: Record, error: FloatingPointError) -> None:
     warn_user(f"{error} The best weights so far are kept.", ConvergenceWarning)
 
 
-def _look_how_fine(ensemble, rows, record: Record, generator) -> None:
+def _look_how_fine(ensemble: Ensemble, rows, record: Record, generator) -> None:
     """Record how many steps of the solver resolve the density, if there is time."""
     if record.stopped_by == INTERRUPT:
         return
-    denoisers, t_min = averages(ensemble), ensemble[0][0].t_min
+    given = ensemble.denoisers(), rows, ensemble.t_min, generator
     try:
-        record.solver_steps = enough_steps(denoisers, rows, t_min, generator)
+        record.solver_steps = enough_steps(*given)
     except KeyboardInterrupt:
         _note_interruption(record)
 

@@ -639,12 +639,12 @@ def test_score_is_that_of_the_average_of_different_networks(chain):
     ensemble[1] = copy.deepcopy(ensemble[0])
     for name in ("w_out", "b_out"):
         ensemble[1][0]["arrays"][name] = np.zeros_like(first[0][name])
-    mean.model_, mean._cache = {"ensemble": ensemble}, None
+    mean.model_, mean._cache = {"ensemble": ensemble, "beside": []}, None
     halved = copy.deepcopy(ensemble[:1])
     for name in ("w_out", "b_out"):
         halved[0][0]["arrays"][name] = first[0][name] / 2
     half = copy.deepcopy(both)
-    half.model_, half._cache = {"ensemble": halved}, None
+    half.model_, half._cache = {"ensemble": halved, "beside": []}, None
     X = chain.data[:20]
     np.testing.assert_allclose(mean.score_samples(X), half.score_samples(X), atol=1e-4)
 

@@ -1,5 +1,6 @@
 """Kernel estimates beside networks: their flow, and how much of them enters."""
 
+import copy
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,17 +14,15 @@ from test_mixtures import T_MIN, column_beside, known_mixture, rows_of, short
 
 from skdiffusion import FactorizedDiffusionDensity, partners
 from skdiffusion.bandwidths import LeaveOneOut, best_bandwidths
-from skdiffusion.blending import AveragedNetwork
+from skdiffusion.blending import AveragedNetworks
 from skdiffusion.flow import Path, from_normal, log_density_of_own, own_to_normal
 from skdiffusion.mixtures import regressions
 from skdiffusion.networks import (
+    Beside,
     ConditionalKernels,
     ConditionalMixture,
     ConditionalNetwork,
-    averaged_with,
-    from_state,
-    network_from_state,
-    partner_shares,
+    Ensemble,
 )
 from skdiffusion.networks import _kernels as module
 from skdiffusion.partners import Kernels
@@ -160,16 +159,26 @@ def test_gradient_of_kernels_is_that_of_their_log_density():
 
 
 @pytest.fixture
-def nested(network):
+def ensemble(network):
     """The network of `conftest` with a mixture beside it, and kernels beside both."""
     mixture = known_mixture()
     known = [regressions(mixture, 0, ()), regressions(mixture, 1, (0,)), None, None]
-    beside = ConditionalMixture.beside(network, known)
+    mixtures = ConditionalMixture.beside(network, known)
     z = torch.tensor(standard_normal(80, 4, seed=2))
     h = [(0.4, 0.6), (0.3, 0.3), (0.3, 0.5), (0.5, 0.5)]
     kernels = ConditionalKernels.beside(network, z, torch.ones(80), h)
-    inner = averaged_with(network, beside, torch.tensor([0.5, 0.25, 0.0, 0.0]))
-    return averaged_with(inner, kernels, torch.tensor([0.5, 0.0, 0.25, 1.0]))
+    beside = [
+        Beside(mixtures, torch.tensor([0.5, 0.25, 0.0, 0.0])),
+        Beside(kernels, torch.tensor([0.5, 0.0, 0.25, 1.0])),
+    ]
+    return Ensemble([[network]], [beside])
+
+
+@pytest.fixture
+def nested(ensemble):
+    """Its only denoiser."""
+    (denoiser,) = ensemble.denoisers()
+    return denoiser
 
 
 def test_two_partners_are_averaged_in_turn(nested):
@@ -188,21 +197,30 @@ def test_two_partners_are_averaged_in_turn(nested):
     torch.testing.assert_close(actual[:, 3], v[:, 2])
 
 
-def test_later_partners_thin_earlier_ones(nested):
-    shares = partner_shares([[nested]])
+def test_later_partners_thin_earlier_ones(ensemble):
+    shares = ensemble.shares()
     np.testing.assert_allclose(shares["mixture_shares_"], [0.25, 0.25, 0, 0])
     np.testing.assert_allclose(shares["kernel_shares_"], [0.5, 0, 0.25, 1.0])
 
 
-def test_two_partners_survive_their_state(nested):
-    state = nested.float().to_state()
+def test_an_ensemble_survives_its_state(ensemble, network):
+    """Two members, of which one differs, with partners beside their average."""
+    other = copy.deepcopy(network)
+    other.b_out.data += 0.2
+    ensemble = Ensemble([[network.float()], [other.float()]], ensemble.beside)
+    for partner, _ in ensemble.beside[0]:
+        partner.float()
+    (nested,) = ensemble.denoisers()
     z, path = torch.tensor(standard_normal(30, 4)), Path(T_MIN, 8)
     expected = log_density_of_own(nested, z, path)
-    again = from_state(state).eval()
-    torch.testing.assert_close(log_density_of_own(again, z, path), expected)
-    part = log_density_of_own(again.select((3, 0)), z, path)
+    again = Ensemble.from_state(ensemble.to_state())
+    denoiser = again.denoisers()[0].eval()
+    torch.testing.assert_close(log_density_of_own(denoiser, z, path), expected)
+    part = log_density_of_own(denoiser.select((3, 0)), z, path)
     torch.testing.assert_close(part, expected[:, [3, 0]])
-    assert type(network_from_state(state)) is ConditionalNetwork
+    assert [type(n) for (n,) in again.members] == [ConditionalNetwork] * 2
+    (alone,) = Ensemble(ensemble.members[:1], ensemble.beside).denoisers()
+    assert (log_density_of_own(alone, z, path) - expected).abs().max() > 1e-3
 
 
 def test_samples_with_two_partners_follow_their_flow(nested):
@@ -217,8 +235,7 @@ def test_bandwidths_are_those_of_residuals_given_their_contexts():
     weight = np.where(z[:, 0] > 0, 1.99, 0.01)
     network = column_beside()
     rows = replace(rows_of(z), weight=torch.tensor(weight, dtype=torch.float32))
-    member = SimpleNamespace(rows=rows, generator=torch.Generator().manual_seed(0))
-    (found,) = Kernels(network, member, seed=0).bandwidths
+    (found,) = Kernels(network, [], rows, seed=0).bandwidths
     residual, _ = network.to_own(rows.z.double())
     likelihood = LeaveOneOut(
         residual, rows.z[:, :2].double(), rows.weight.double(), torch.arange(120)
@@ -236,18 +253,19 @@ def test_rows_that_are_left_out_are_drawn_at_random(monkeypatch):
 
     monkeypatch.setattr(partners, "best_bandwidths", watched)
     rows = rows_of(training_rows(120)[0])
-    member = SimpleNamespace(rows=rows, generator=torch.Generator().manual_seed(0))
-    assert Kernels(column_beside(), member, seed=0).bandwidths == [(0.3, 0.3)]
+    assert Kernels(column_beside(), [], rows, seed=0).bandwidths == [(0.3, 0.3)]
     (left_out,) = seen
     assert len(left_out.unique()) == 30
     assert left_out.max() > 60
 
 
-def averaged(network, training, held_out):
+def averaged(network, rows, n_training):
+    training, held_out = (rows.take(i) for i in torch.arange(len(rows)).split(n_training))
     member = SimpleNamespace(
         rows=training, held_out=held_out, generator=torch.Generator().manual_seed(0)
     )
-    found = AveragedNetwork(network, member, SimpleNamespace(max_components=4, tol=1e-4))
+    options = SimpleNamespace(max_components=4, tol=1e-4)
+    found = AveragedNetworks([network], [member], rows, options)
     return found, found.choose()
 
 
@@ -260,13 +278,12 @@ def test_kernels_know_rows_that_nearly_repeat():
     network = ConditionalNetwork((1,), ((0,),), t_min=T_MIN, hidden_size=8)
     rows = rows_of(z)
     network.calibrate(rows.z).eval()
-    parts = rows.take(torch.arange(480)), rows.take(torch.arange(480, 640))
-    found, gain = averaged(network, *parts)
+    found, gain = averaged(network, rows, n_training=480)
     assert gain > 0.5
-    blend = found.fitted_to(rows)
-    assert isinstance(blend.partner, ConditionalKernels)
-    assert blend.share.item() >= 0.5
-    assert blend.partner.place.shape == (1, 640)
+    kernels, share = found.beside()[-1]
+    assert isinstance(kernels, ConditionalKernels)
+    assert share.item() >= 0.5
+    assert kernels.place.shape == (1, 640)
 
 
 def test_of_many_rows_the_same_few_choose_bandwidths_and_become_kernels(monkeypatch):
@@ -281,9 +298,8 @@ def test_of_many_rows_the_same_few_choose_bandwidths_and_become_kernels(monkeypa
     monkeypatch.setattr(partners, "best_bandwidths", watched)
     rows = rows_of(standard_normal(200, 1))
     network = ConditionalNetwork((0,), ((),), t_min=T_MIN, hidden_size=8).eval()
-    member = SimpleNamespace(rows=rows, generator=torch.Generator().manual_seed(0))
-    kernels = Kernels(network, member, seed=0)
-    first, again = kernels.of_training_rows(), kernels.fitted_to(rows)
+    kernels = Kernels(network, [(rows, None)], rows, seed=0)
+    (first,), again = kernels.of_training_rows(), kernels.of_all_rows()
     torch.testing.assert_close(first.place, again.place, rtol=0, atol=0)
     step = float(first.mean[0, 1] - first.mean[0, 0])
     residual = float(first.mean[0, 0]) + step * first.place[0]
@@ -296,12 +312,12 @@ def test_of_many_rows_the_same_few_choose_bandwidths_and_become_kernels(monkeypa
 def test_columns_that_are_determined_have_no_partners(network):
     network.active[1] = 0
     rows = rows_of(standard_normal(200, 4))
-    parts = rows.take(torch.arange(150)), rows.take(torch.arange(150, 200))
-    found, _ = averaged(network.float(), *parts)
+    found, _ = averaged(network.float(), rows, n_training=150)
     assert [p.network.columns for p in found.partners] == [(0, 2, 3), (0, 2, 3)]
-    denoiser = found.fitted_to(rows)
+    ensemble = Ensemble([[network]], [found.beside()])
+    (denoiser,) = ensemble.denoisers()
     assert denoiser.columns == (0, 1, 2, 3)
-    for attribute in partner_shares([[denoiser]]).values():
+    for attribute in ensemble.shares().values():
         assert attribute[1] == 0
 
 

@@ -16,17 +16,15 @@ from sklearn.mixture import GaussianMixture
 
 from skdiffusion import FactorizedDiffusionDensity, mixtures
 from skdiffusion.best_states import row_terms
-from skdiffusion.blending import best_share, with_partners
+from skdiffusion.blending import Candidate, best_share, with_partners
 from skdiffusion.datasets import make_separated_mixture
 from skdiffusion.flow import Path, from_normal, log_density_of_own, own_to_normal
-from skdiffusion.mixtures import fit_mixture, largest, refitted, regressions
+from skdiffusion.mixtures import fit_mixtures, largest, refitted, regressions
 from skdiffusion.networks import (
     Blend,
     ConditionalKernels,
     ConditionalMixture,
     ConditionalNetwork,
-    from_state,
-    network_from_state,
 )
 from skdiffusion.partners import can_have_partners
 from skdiffusion.records import Rows
@@ -38,6 +36,12 @@ SEPARATED = np.r_[
     0.3 * standard_normal(200, 2, seed=2) + [-2, 2],
     0.3 * standard_normal(200, 2, seed=3) + [0, -2],
 ]
+
+
+def fit_mixture(training, held_out, **options):
+    """Mixture of one split."""
+    (mixture,) = fit_mixtures([(training, held_out)], **options)
+    return mixture
 
 
 def known_mixture():
@@ -291,18 +295,14 @@ def test_samples_of_a_blend_follow_its_flow(blend):
     torch.testing.assert_close(back, noise, atol=1e-4, rtol=1e-4)
 
 
-def test_a_blend_survives_its_state(blend):
-    state = blend.float().to_state()
-    again = from_state(state)
-    z, path = torch.tensor(standard_normal(30, 4)), Path(T_MIN, 8)
-    expected = log_density_of_own(blend, z, path)
-    torch.testing.assert_close(log_density_of_own(again.eval(), z, path), expected)
-    assert isinstance(network_from_state(state), ConditionalNetwork)
-
-
 def rows_of(z):
     z = torch.as_tensor(z, dtype=torch.float32)
     return Rows(z, torch.ones(len(z)), torch.zeros(len(z)))
+
+
+def share_of(base, partner, rows, tol):
+    """Share and gain as judged by rows of one member."""
+    return best_share([Candidate(base, partner, rows)], tol)
 
 
 def clustered_column(z):
@@ -317,7 +317,7 @@ def clustered_column(z):
 def test_share_is_that_which_held_out_rows_gain_most_from():
     z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
     network, mixture = clustered_column(z)
-    share, gain = best_share(network, mixture, rows_of(z), tol=1e-4)
+    share, gain = share_of(network, mixture, rows_of(z), tol=1e-4)
     assert share.tolist() == [1.0]
     path = Path(network.t_min, 16)
     network_alone, mixture_alone = (
@@ -334,13 +334,13 @@ def test_shares_are_those_of_rows_by_their_weight():
     rows = rows_of(np.r_[z, standard_normal(600, 1)])
     for weights, expected in (((2.0, 0.0), 1.0), ((0.0, 2.0), 0.0)):
         weight = torch.tensor(weights).repeat_interleave(600)
-        share, _ = best_share(network, mixture, replace(rows, weight=weight), 1e-4)
+        share, _ = share_of(network, mixture, replace(rows, weight=weight), 1e-4)
         assert share.tolist() == [expected]
 
 
 def test_gains_up_to_the_tolerance_leave_it_at_a_quarter():
     z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
-    share, gain = best_share(*clustered_column(z), rows_of(z), tol=10.0)
+    share, gain = share_of(*clustered_column(z), rows_of(z), tol=10.0)
     assert share.tolist() == [0.25]
     assert gain > 0
 
@@ -357,18 +357,21 @@ def share_where_it_gains(t_value, monkeypatch):
 
     monkeypatch.setattr("skdiffusion.blending.row_terms", known)
     monkeypatch.setattr("skdiffusion.blending.MOST_ALLOWED", 1e6)
-    share, _ = best_share(network, mixture, rows_of(z), tol=0.0)
+    share, _ = share_of(network, mixture, rows_of(z), tol=0.0)
     return share.item()
 
 
-def test_a_quarter_enters_unless_rows_speak_against_it(monkeypatch):
-    assert share_where_it_gains(-0.2, monkeypatch) == 0.25
-    assert share_where_it_gains(-0.3, monkeypatch) == 0
+def test_a_quarter_enters_the_less_the_more_rows_speak_against_it(monkeypatch):
+    """A quarter gains a quarter of what all of the partner does, with its error."""
+    for t_value, expected in ((0.1, 0.25), (-0.5, 0.1875), (-1.0, 0.125), (-2.1, 0.0)):
+        share = share_where_it_gains(t_value, monkeypatch)
+        assert share == pytest.approx(expected, abs=1e-3)
 
 
-def test_other_shares_are_taken_if_a_standard_error_better(monkeypatch):
-    assert share_where_it_gains(0.9, monkeypatch) == 0.25
-    assert share_where_it_gains(1.1, monkeypatch) == 1
+def test_other_shares_are_taken_if_clearly_better(monkeypatch):
+    """Three quarters of the gain are what another share than a quarter adds."""
+    assert share_where_it_gains(0.2, monkeypatch) == 0.25
+    assert share_where_it_gains(0.4, monkeypatch) == 1
 
 
 def test_standard_errors_are_those_of_weighted_means():
@@ -386,7 +389,7 @@ def test_standard_errors_are_those_of_weighted_means():
 def test_nothing_is_averaged_where_held_out_rows_speak_against_it():
     """The network is right here and the mixture is of other rows."""
     network, mixture = clustered_column(SEPARATED[:, :1])
-    share, gain = best_share(network, mixture, rows_of(standard_normal(400, 1)), 1e-4)
+    share, gain = share_of(network, mixture, rows_of(standard_normal(400, 1)), 1e-4)
     assert share.tolist() == [0.0]
     assert gain == 0
 
@@ -405,7 +408,7 @@ def test_shares_that_the_solver_does_not_resolve_are_not_used(
         return row_terms(part, rows, path) + difference * (path.n_steps == 12)
 
     monkeypatch.setattr("skdiffusion.blending.row_terms", with_error)
-    share, gain = best_share(network, mixture, rows_of(z), tol=1e-4)
+    share, gain = share_of(network, mixture, rows_of(z), tol=1e-4)
     assert share.tolist() == [float(kept)]
     assert (gain > 0.2) == kept
 
@@ -425,10 +428,9 @@ def test_held_out_rows_judge_mixtures_and_are_then_fitted_to():
     )
     options = SimpleNamespace(max_components=1, tol=1e-4)
     with Threads(1, torch.device("cpu")) as threads:
-        ensemble, gain = with_partners([member], options, threads)
-    blend = ensemble[0][0].fitted_to(everything)
-    mixture = blend.partner
-    assert blend.share.tolist() == [1.0]
+        (averaged,), gain = with_partners([member], everything, options, threads)
+    mixture, share = averaged.beside()[0]
+    assert share.tolist() == [1.0]
     expected = np.average(z[:, 0], weights=weight)
     assert float(mixture.mean[0, 0]) == pytest.approx(expected, abs=0.01)
     assert abs(expected - z.mean()) > 0.3
@@ -436,7 +438,8 @@ def test_held_out_rows_judge_mixtures_and_are_then_fitted_to():
     mean, variance = of_training.means_[0, 0], of_training.covariances_[0, 0, 0]
     judged = norm.logpdf(z[200:], mean, np.sqrt(variance + 0.03**2)).mean()
     alone = norm.logpdf(z[200:], 0, np.sqrt(1 + 0.03**2)).mean()
-    assert gain == pytest.approx(judged - alone, abs=1e-3)
+    # kernels that rows hardly speak against may take a little of it
+    assert gain == pytest.approx(judged - alone, abs=5e-3)
 
 
 def test_what_cannot_be_averaged(network):

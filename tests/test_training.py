@@ -12,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from skdiffusion import FactorizedDiffusionDensity, best_states, objectives
 from skdiffusion.batches import Batches, split
 from skdiffusion.best_states import BestStates, clearly_better, row_terms
-from skdiffusion.blending import AveragedNetwork
 from skdiffusion.datasets import make_nonlinear_chain
 from skdiffusion.flow import Path
 from skdiffusion.graphs import factorize
@@ -66,9 +65,11 @@ def make_rows(Z):
 
 
 def fit_table(Z, options):
-    """Networks of one member, fitted to rows, and what happened."""
+    """Networks of the only member, fitted to rows, and what happened."""
     generator = torch.Generator().manual_seed(1)
-    return fit_networks([make_networks(Z)], make_rows(Z), options, generator)
+    given = make_rows(Z), options, generator
+    ensemble, record = fit_networks([make_networks(Z)], *given)
+    return ensemble.members, record
 
 
 @pytest.fixture
@@ -230,12 +231,13 @@ def test_result_is_the_best_state_not_the_last(table):
     """A learning rate that ruins the weights must not ruin the result."""
     options = replace(OPTIONS, learning_rate_init=10.0, max_iter=60)
     start = make_networks(table)
-    (networks,), record = fit_networks(
+    ensemble, record = fit_networks(
         [copy.deepcopy(start)],
         make_rows(table),
         options,
         torch.Generator().manual_seed(1),
     )
+    (networks,) = ensemble.members
     assert record.stages[0].scores[-1] < record.stages[0].scores[0] - 1
     for kept, initial in zip(
         networks[0].parameters(), start[0].parameters(), strict=True
@@ -599,7 +601,7 @@ def test_members_in_threads_are_those_of_one_thread(table, with_threads):
                 torch.Generator().manual_seed(1),
             )
             assert torch.get_num_threads() == n_threads
-        found.append([network.w_out for networks in ensemble for network in networks])
+        found.append([n.w_out for networks in ensemble.members for n in networks])
     assert not torch.equal(*found[0])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
@@ -761,21 +763,23 @@ def test_only_sound_parts_are_taken_over(member, monkeypatch, gain, resolved, gi
     assert member.chosen()[0].b_out.flatten().tolist() == [1.0, 0.0]
 
 
-@pytest.mark.parametrize(
-    ("owner", "name"), [(Member, "unjudged"), (AveragedNetwork, "fitted_to")]
-)
-def test_every_row_counts_in_the_end(monkeypatch, owner, name):
+def test_every_row_counts_in_the_end(monkeypatch):
     """Catches last steps, or partners, of the training rows only."""
-    table = np.random.default_rng(0).standard_normal((400, 1))
-    known, shown = getattr(owner, name), []
+    random = np.random.default_rng(0)
+    table = random.choice([-2.0, 0.0, 1.0], (400, 1)) + random.normal(0, 0.05, (400, 1))
+    known, shown = Member.unjudged, []
 
     def watched(self, rows: Rows, *given):
         shown.append(len(rows))
         return known(self, rows, *given)
 
-    monkeypatch.setattr(owner, name, watched)
-    FactorizedDiffusionDensity(**QUICK | {"max_iter": 20}).fit(table)
+    monkeypatch.setattr(Member, "unjudged", watched)
+    options = QUICK | {"max_iter": 20, "max_components": 1}
+    density = FactorizedDiffusionDensity(**options).fit(table)
     assert shown == [400]
+    (beside,) = density.model_["beside"]
+    assert beside[-1]["partner"] == "kernel"
+    assert beside[-1]["sizes"]["n_rows"] == 400
 
 
 def test_held_out_rows_of_a_fit_that_goes_on_stay_unseen():

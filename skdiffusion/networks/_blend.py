@@ -1,19 +1,10 @@
 """Averages of networks with closed forms, each column with a share of its own."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from .._torch import load_arrays, to_arrays, to_numpy
 from ..denoisers import Denoiser
-from ._conditional import ConditionalNetwork
-from ._kernels import ConditionalKernels
-from ._mixture import ConditionalMixture
 from ._partner import ConditionalPartner
-
-PARTNERS = {kind.name: kind for kind in (ConditionalMixture, ConditionalKernels)}
 
 
 class Blend(Denoiser):
@@ -23,7 +14,8 @@ class Blend(Denoiser):
 
     Parameters
     ----------
-    base : ConditionalNetwork or Blend
+    base : Denoiser
+        Separable: a conditional network, an average of them or another blend.
     partner : ConditionalPartner
         Of some or all columns, in the coordinates of the network.
     share : Tensor of shape (n_columns of the partner,)
@@ -47,10 +39,6 @@ class Blend(Denoiser):
     def t_min(self) -> float:
         """Smallest time."""
         return self.base.t_min
-
-    def engines(self) -> dict[tuple[int, ...], str]:
-        """Kind of model of every column, for printing."""
-        return self.base.engines()
 
     def to_own(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return self.base.to_own(z)
@@ -83,18 +71,6 @@ class Blend(Denoiser):
     def select(self, columns) -> Denoiser:
         return averaged_with(self.base.select(columns), self.partner, self.share)
 
-    def to_state(self) -> dict:
-        """State of the network, and a list of what it is averaged with in turn."""
-        partner, state = self.partner, self.base.to_state()
-        beside = {
-            "partner": partner.name,
-            "columns": partner.columns,
-            "sizes": partner.sizes(),
-            "arrays": to_arrays(partner),
-            "share": to_numpy(self.share),
-        }
-        return {**state, "beside": [*state.get("beside", ()), beside]}
-
 
 def averaged_with(base: Denoiser, partner: ConditionalPartner, share: Tensor) -> Denoiser:
     """Average with a partner of those columns that take a share; perhaps of none."""
@@ -103,32 +79,3 @@ def averaged_with(base: Denoiser, partner: ConditionalPartner, share: Tensor) ->
     if not columns:
         return base
     return Blend(base, partner.select(columns), torch.stack([shares[j] for j in columns]))
-
-
-def averaged_by_state(network: ConditionalNetwork, states: Sequence[dict]) -> Denoiser:
-    """A network averaged in turn with what the list in its state has beside it."""
-    base, contexts = network, dict(zip(network.columns, network.contexts, strict=True))
-    for state in states:
-        columns = state["columns"]
-        own = [contexts[j] for j in columns]
-        partner = PARTNERS[state["partner"]](columns, own, **state["sizes"])
-        load_arrays(partner, state["arrays"])
-        base = Blend(base, partner, torch.tensor(np.asarray(state["share"])))
-    return base
-
-
-def partner_shares(ensemble: Sequence[Sequence[Denoiser]]) -> dict[str, np.ndarray]:
-    """Attributes `mixture_shares_` and `kernel_shares_`: means over the members.
-
-    A partner that comes later thins those before it.
-    """
-    n_columns = sum(len(network.columns) for network in ensemble[0])
-    found = {f"{name}_shares_": np.zeros(n_columns) for name in PARTNERS}
-    for denoiser in (denoiser for member in ensemble for denoiser in member):
-        left = np.full(n_columns, 1 / len(ensemble))
-        while isinstance(denoiser, Blend):
-            share, columns = to_numpy(denoiser.share), list(denoiser.partner.columns)
-            found[f"{denoiser.partner.name}_shares_"][columns] += left[columns] * share
-            left[columns] *= 1 - share
-            denoiser = denoiser.base
-    return found
