@@ -62,6 +62,7 @@ class ConditionalKernels(ConditionalPartner):
     """
 
     name = "kernel"
+    arrays_at_once = 4
 
     def __init__(self, columns, contexts, *, n_rows, n_points, context_size=None):
         super().__init__(columns, contexts, context_size=context_size)

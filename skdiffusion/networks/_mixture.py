@@ -21,7 +21,7 @@ from torch import Tensor
 from ..mixtures import Regressions
 from ..process import noise_floor
 from ._conditional import ConditionalNetwork
-from ._partner import ARRAYS_OF_A_PASS, NARROWEST, ConditionalPartner
+from ._partner import NARROWEST, ConditionalPartner
 
 
 class ConditionalMixture(ConditionalPartner):
@@ -41,6 +41,7 @@ class ConditionalMixture(ConditionalPartner):
     """
 
     name = "mixture"
+    arrays_at_once = 10
 
     def __init__(self, columns, contexts, *, n_components, context_size=None):
         super().__init__(columns, contexts, context_size=context_size)
@@ -98,7 +99,7 @@ class ConditionalMixture(ConditionalPartner):
     @property
     def floats_per_row(self) -> int:
         k, K, C = self.centre.shape
-        return k * K * (ARRAYS_OF_A_PASS + C)
+        return k * K * (self.arrays_at_once + C)
 
     def encode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithms of weights and means given the contexts, both (k, K, n)."""

@@ -10,19 +10,19 @@ from ._conditional import ConditionalNetwork
 # least scale of a component in noise floors: spikes, one for each value that repeats,
 # need a finer solver than scores have
 NARROWEST = 2.0
-# intermediate results for each row, column and component
-ARRAYS_OF_A_PASS = 10
 
 
 class ConditionalPartner(ConditionalColumns):
     """Columns that are mixtures of normal distributions given their contexts.
 
     A subclass has a buffer `mean` of shape (n_own, n_components), says what it is called
-    in `name`, extends `sizes`, implements `encode` and `velocity_and_divergence`, and is
-    made by a class method `beside` in the coordinates of a network.
+    in `name` and how many arrays of the size of `mean` an evaluation of a row holds in
+    `arrays_at_once`, extends `sizes`, implements `encode` and `velocity_and_divergence`,
+    and is made by a class method `beside` in the coordinates of a network.
     """
 
     name: str
+    arrays_at_once: int
     mean: Tensor
 
     @classmethod
@@ -36,7 +36,7 @@ class ConditionalPartner(ConditionalColumns):
 
     @property
     def floats_per_row(self) -> int:
-        return self.mean.numel() * ARRAYS_OF_A_PASS
+        return self.mean.numel() * self.arrays_at_once
 
     def velocity(self, r_t: Tensor, t: Tensor, code) -> Tensor:
         return self.velocity_and_divergence(r_t, t, code)[0]
