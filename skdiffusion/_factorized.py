@@ -164,7 +164,8 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
     validation_steps_ : list of int
         Number of steps taken at each of these checks; the first is 0, before training.
     best_validation_score_ : float or None
-        Held-out mean log-density of what was kept, before it saw these rows.
+        Held-out mean log-density of what was kept, before networks and mixtures were
+        shown these rows.
     mixture_shares_, kernel_shares_ : ndarray of shape (`n_features_in_`,)
         Shares of mixtures and kernels in the velocity of each column.
     n_iter_ : int
@@ -333,7 +334,6 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
         ensemble = self._initial_ensemble(
             chosen["n_networks"], factorization, Z, weight, initial
         )
-        ensemble = [[network.to(rows.z) for network in member] for member in ensemble]
         options = self._options(chosen)
         tasks = FitTasks(self, most_checks(options))
 
@@ -341,14 +341,16 @@ class FactorizedDiffusionDensity(CallbackSupportMixin, BaseDiffusionDensity):
             self._report(record)
             return isinstance(record, Record) and tasks.step(**record.last())
 
-        ensemble, record = fit_networks(ensemble, rows, options, training, report)
+        ensemble, record = fit_networks(
+            ensemble.to(rows.z), rows, options, training, report
+        )
         tasks.end()
         self._report(record.summary())
         return self._fitted(ensemble, record, factorization)
 
-    def _initial_ensemble(self, *table) -> list[list]:
+    def _initial_ensemble(self, *table) -> Ensemble:
         if self._continues():
-            return Ensemble.from_state(self.model_).members
+            return Ensemble.from_state(self.model_ | {"beside": ()})
         return initial_ensemble(
             *table,
             t_min=stopping_time(self.noise_floor),

@@ -6,6 +6,7 @@ among the choices. Mixtures come first, kernels beside the average with them. In
 all are fitted to all rows: nothing is chosen any more, and held-out rows would be wasted.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,15 +17,16 @@ from .best_states import RESOLVED, clearly_better, is_resolved, row_terms
 from .denoisers import Denoiser
 from .flow import Path
 from .members import Member
-from .networks import Beside, ConditionalPartner, ScoreNetwork, averaged_with
+from .networks import ConditionalPartner, PartnerShare, ScoreNetwork, averaged_with
 from .objectives import LIKELIHOOD
 from .partners import Kernels, Mixtures, can_have_partners, not_determined
 from .records import Options, Rows
 
-# of the partner in the average; the first is taken unless rows speak against it
-SHARES = (0.25, 0.5, 0.75, 1.0)
-# standard errors by which rows must speak against it for none of it to be taken
-AGAINST = 2.0
+# share of a partner where rows gain by it, and those that may be clearly better
+FIRST, OTHERS = 0.25, (0.5, 0.75, 1.0)
+# standard errors by which rows must speak against the first for none to be taken, or
+# nats: a few extreme rows can make the error as large as the loss
+AGAINST, MOST_LOST = 2.0, 0.1
 # beside the standard errors of gains; two equal models differ by nothing
 NOTHING = 1e-12
 # of a gain, and in multiples of what is allowed anyway: how far the grids may differ then
@@ -32,7 +34,7 @@ SOLVER_SHARE, MOST_ALLOWED = 0.1, 3
 
 
 class Candidate(NamedTuple):
-    """A denoiser, a partner of its columns, and rows that neither has seen."""
+    """A denoiser, a partner of some of its columns, and rows both were not fitted to."""
 
     base: Denoiser
     partner: ConditionalPartner
@@ -40,11 +42,16 @@ class Candidate(NamedTuple):
 
     def terms(self, share: Tensor, n_steps: int) -> Tensor:
         """Log-density of every held-out row and column with shares of the partner."""
-        average = averaged_with(self.base, self.partner, share)
-        return row_terms(average, self.held_out, Path(self.base.t_min, n_steps))
+        base = self.base.select(self.partner.columns)
+        path = Path(base.t_min, n_steps)
+        return row_terms(averaged_with(base, self.partner, share), self.held_out, path)
+
+    def averaged(self, share: Tensor) -> Denoiser:
+        """The denoiser averaged with these shares of the partner."""
+        return averaged_with(self.base, self.partner, share)
 
 
-def best_share(
+def chosen_share(
     candidates: Sequence[Candidate], tol: float, each: Callable = map
 ) -> tuple[Tensor, float]:
     """Share of the partners for each of their columns, and the gain of all in nats a row.
@@ -53,7 +60,7 @@ def best_share(
     more the rows speak against a quarter the less is taken, and none where they do by two
     standard errors: these rows have chosen the weights of the networks, so they favour
     them, and the less they tell, the more an average of different models is to be
-    trusted. Shares that the solver does not resolve are 0.
+    trusted. Shares that lose a tenth of a nat or that the solver does not resolve are 0.
 
     Parameters
     ----------
@@ -66,35 +73,42 @@ def best_share(
     """
     coarse, fine = LIKELIHOOD.grids
     rows = Rows.together([c.held_out for c in candidates])
-    shares = torch.tensor((0.0, *SHARES)).to(candidates[0].partner.coef)
-    k = len(candidates[0].partner.columns)
+    partner = candidates[0].partner
+    one = partner.coef.new_ones(len(partner.columns))
 
-    def terms(share, n_steps):
+    def terms(share, n_steps=fine):
         return torch.cat(list(each(lambda c: c.terms(share, n_steps), candidates)))
 
-    by_share = torch.stack([terms(share.expand(k), fine) for share in shares])
-    share = _chosen(by_share, shares, rows, tol)
-    last = terms(share, fine)
-    gain = rows.mean(last - by_share[0])
+    none, first = terms(0 * one), terms(FIRST * one)
+    others = torch.stack([terms(share * one) for share in OTHERS])
+    share = _weighed(none, first, others, rows, tol)
+    last = terms(share)
+    gain = rows.mean(last - none)
     allowed = (SOLVER_SHARE * gain).clamp(RESOLVED, MOST_ALLOWED * RESOLVED)
     taken = is_resolved(terms(share, coarse), last, rows, allowed)
     return torch.where(taken, share, 0), float(gain[taken].sum())
 
 
-def _chosen(by_share: Tensor, shares: Tensor, rows: Rows, tol: float) -> Tensor:
-    """Share for each column, from log-densities with 0, the first and other shares."""
-    none, first, *others = by_share
-    best = torch.stack([rows.mean(x) for x in others]).argmax(0)
-    places = (best + 2).expand(1, *first.shape)
-    better = clearly_better(by_share.gather(0, places)[0], first, rows, tol)
+def _weighed(
+    none: Tensor, first: Tensor, others: Tensor, rows: Rows, tol: float
+) -> Tensor:
+    """Share for each column, from log-densities with none, the first and others."""
+    best = torch.stack([rows.mean(x) for x in others]).nan_to_num(-math.inf).argmax(0)
+    at_best = others.gather(0, best.expand(1, *first.shape))[0]
     gain, error = rows.mean(first - none), rows.standard_error(first - none)
-    # from all of the first share, where it gains, down to none
-    trusted = (1 + gain / (AGAINST * error + NOTHING)).clamp(0, 1)
-    return torch.where(better, shares[best + 2], shares[1] * trusted)
+    # from all of the first share, where it gains, down to none; all where `none` is -inf
+    trusted = (1 + gain / (AGAINST * error + NOTHING)).clamp(0, 1).nan_to_num(1)
+    better = clearly_better(at_best, first, rows, tol) & (rows.mean(at_best - none) > 0)
+    # NaN is not greater
+    share = torch.where(gain > -MOST_LOST, FIRST * trusted, 0)
+    return torch.where(better, torch.tensor(OTHERS).to(share)[best], share)
 
 
-class AveragedNetworks:
-    """Trained networks of the same columns, and what their average is averaged with.
+class PartnersOfNetworks:
+    """What the average of trained networks of the same columns is averaged with.
+
+    Shares are judged beside each network alone, since no row is held out from all, and
+    used beside their average.
 
     Parameters
     ----------
@@ -121,37 +135,34 @@ class AveragedNetworks:
         if options.max_components and can_have_partners(networks[0]):
             own, seed = not_determined(networks[0]), _seed(members[0].generator)
             splits = [(member.rows, member.held_out) for member in members]
+            training = [member.rows for member in members]
             self.partners = [
                 Mixtures(own, splits, rows, options.max_components, seed),
-                Kernels(own, splits, rows, seed),
+                Kernels(own, training, rows, seed),
             ]
 
     def choose(self, each: Callable = map) -> float:
         """Choose the shares of each column; return what held-out rows gain."""
         bases, total, self.shares = self.networks, 0.0, []
         for kind in self.partners:
-            judged = kind.of_training_rows()
-            pairs = list(zip(bases, judged, strict=True))
-            candidates = [
-                Candidate(base.select(partner.columns), partner, held_out)
-                for (base, partner), held_out in zip(pairs, self.held_out, strict=True)
-            ]
-            share, gain = best_share(candidates, self.tol, each)
-            bases = [averaged_with(*pair, share) for pair in pairs]
+            judged = zip(bases, kind.of_training_rows(), self.held_out, strict=True)
+            candidates = [Candidate(*given) for given in judged]
+            share, gain = chosen_share(candidates, self.tol, each)
+            bases = [candidate.averaged(share) for candidate in candidates]
             self.shares.append(share)
             total += gain
         return total
 
-    def beside(self) -> list[Beside]:
+    def of_all_rows(self) -> list[PartnerShare]:
         """Partners that take a share of some columns, fitted to all rows."""
         pairs = zip(self.partners, self.shares, strict=True)
-        return [Beside(p.of_all_rows(), share) for p, share in pairs if share.any()]
+        return [PartnerShare(p.of_all_rows(), share) for p, share in pairs if share.any()]
 
 
 def with_partners(
     members: Sequence[Member], rows: Rows, options: Options, threads
-) -> tuple[list[AveragedNetworks], float]:
-    """Chosen networks of members with their partners; the gain in nats a row.
+) -> tuple[list[PartnersOfNetworks], float]:
+    """Partners of the chosen networks of members; the gain in nats a row.
 
     Parameters
     ----------
@@ -165,8 +176,8 @@ def with_partners(
         In which members are judged side by side.
     """
     alike = zip(*(member.chosen() for member in members), strict=True)
-    averaged = [AveragedNetworks(n, members, rows, options) for n in alike]
-    return averaged, sum(a.choose(threads.map) for a in averaged)
+    partners = [PartnersOfNetworks(n, members, rows, options) for n in alike]
+    return partners, sum(own.choose(threads.map) for own in partners)
 
 
 def _seed(generator: torch.Generator) -> int:

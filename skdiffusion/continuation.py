@@ -15,7 +15,7 @@ def check_continuation(estimator, factorization) -> None:
         Of the fit to come.
     """
     previous, saved = estimator.factorization_, {}
-    for state in estimator.model_["ensemble"][0]:
+    for state in estimator.model_["members"][0]:
         saved |= state
     asked = {
         "graph": (factorization.structure, previous.structure),
@@ -27,7 +27,7 @@ def check_continuation(estimator, factorization) -> None:
         has_scores = isinstance(estimator.margins_, NormalScores)
         asked["normal_scores"] = bool(estimator.normal_scores), has_scores
     if estimator.n_networks is not None:
-        asked["n_networks"] = estimator.n_networks, len(estimator.model_["ensemble"])
+        asked["n_networks"] = estimator.n_networks, len(estimator.model_["members"])
     for name in ("hidden_size", "n_layers", "n_rounds"):
         if name in saved:
             asked[name] = (getattr(estimator, name), saved[name])

@@ -9,7 +9,9 @@ to be judged, once to all rows.
 
 from functools import cached_property
 
+import numpy as np
 import torch
+from scipy.stats import gmean
 from torch import Tensor
 
 from .bandwidths import LeaveOneOut, best_bandwidths
@@ -64,11 +66,12 @@ class Mixtures:
 
     def __init__(self, network, splits, rows: Rows, max_components: int, seed: int):
         self.network, self.rows, self.seed = network, rows, seed
+        self.n_members = len(splits)
         own = zip(network.columns, network.contexts, strict=True)
         self.families = [(j, *context) for j, context in own]
         self.mixtures = {
             family: fit_mixtures(
-                [[_arrays(rows, family) for rows in split] for split in splits],
+                [[_arrays(part, family) for part in split] for split in splits],
                 max_components=max_components,
                 seed=seed,
             )
@@ -77,17 +80,17 @@ class Mixtures:
 
     def of_training_rows(self) -> list[ConditionalMixture]:
         """Mixtures of the training rows of each member."""
-        n_members = len(next(iter(self.mixtures.values())))
         return [
             self._beside_network({f: m[i] for f, m in self.mixtures.items()})
-            for i in range(n_members)
+            for i in range(self.n_members)
         ]
 
     def of_all_rows(self) -> ConditionalMixture:
         """Mixtures of as many components of all rows."""
+        # any member's is a start
         mixtures = {
-            family: refitted(start, *_arrays(self.rows, family), seed=self.seed)
-            for family, (start, *_) in self.mixtures.items()
+            family: refitted(starts[0], *_arrays(self.rows, family), seed=self.seed)
+            for family, starts in self.mixtures.items()
         }
         return self._beside_network(mixtures)
 
@@ -106,22 +109,25 @@ class Kernels:
     ----------
     network : ConditionalNetwork
         Columns that are not determined.
-    splits : sequence of pair of Rows
-        Training and held-out rows of each member.
+    training : sequence of Rows
+        Training rows of each member; they choose the bandwidths, each left out in turn.
+        All rows would know too many that nearly repeat: held-out rows have less of them.
     rows : Rows
-        All rows; they choose the bandwidths, each left out in turn.
+        All rows.
     seed : int
         Of the rows that are drawn where there are too many.
     """
 
-    def __init__(self, network: ConditionalNetwork, splits, rows: Rows, seed: int):
-        self.network, self.rows, self.seed = network, rows, seed
-        self.splits = splits
+    def __init__(self, network: ConditionalNetwork, training, rows: Rows, seed: int):
+        self.network, self.training, self.rows = network, training, rows
+        self.seed = seed
 
     @cached_property
-    def bandwidths(self) -> list[tuple[float, float]]:
-        """Of the residual and the context of each column."""
-        rows = self._drawn(self.rows)
+    def bandwidths(self) -> np.ndarray:
+        """Of the residual and the context of each column, (n_members, n_columns, 2)."""
+        return np.array([self._best_bandwidths(self._drawn(t)) for t in self.training])
+
+    def _best_bandwidths(self, rows: Rows) -> list[tuple[float, float]]:
         z, weight = rows.z.double(), rows.weight.double()
         left_out = self._order(len(z))[:MAX_LEFT_OUT]
         residuals = self.network.to_own(z)[0].split(1, dim=1)
@@ -132,17 +138,17 @@ class Kernels:
 
     def of_training_rows(self) -> list[ConditionalKernels]:
         """Kernels on the training rows of each member."""
-        return [self._on(training) for training, _ in self.splits]
+        pairs = zip(self.training, self.bandwidths, strict=True)
+        return [self._on(training, bandwidths) for training, bandwidths in pairs]
 
     def of_all_rows(self) -> ConditionalKernels:
-        """Kernels on all rows with the same bandwidths."""
-        return self._on(self.rows)
+        """Kernels on all rows with geometric means of the members' bandwidths."""
+        return self._on(self.rows, gmean(self.bandwidths))
 
-    def _on(self, rows: Rows) -> ConditionalKernels:
+    def _on(self, rows: Rows, bandwidths: np.ndarray) -> ConditionalKernels:
         rows = self._drawn(rows)
-        return ConditionalKernels.beside(
-            self.network, rows.z, rows.weight, self.bandwidths
-        )
+        given = rows.z, rows.weight, bandwidths.tolist()
+        return ConditionalKernels.beside(self.network, *given)
 
     def _drawn(self, rows: Rows) -> Rows:
         """At most `MAX_KERNELS` of the rows, the same at every call."""

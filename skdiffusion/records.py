@@ -59,7 +59,7 @@ class Rows:
 
     @classmethod
     def together(cls, tables: "Sequence[Rows]") -> "Rows":
-        """Rows of several tables in one, as many of each."""
+        """Rows of several tables in one, each with its own weights."""
         names = ("z", "weight", "log_derivative")
         return cls(*(torch.cat([getattr(t, n) for t in tables]) for n in names))
 

@@ -11,7 +11,7 @@ from ._warnings import InterruptedFit, warn_user
 from .batches import split
 from .blending import with_partners
 from .members import Member
-from .networks import Ensemble, ScoreNetwork
+from .networks import Ensemble
 from .objectives import (
     ALL_ROWS,
     DENOISING,
@@ -114,7 +114,7 @@ class Trainer:
 
 
 def fit_networks(
-    ensemble: Sequence[Sequence[ScoreNetwork]],
+    ensemble: Ensemble,
     rows: Rows,
     options: Options,
     generator: torch.Generator,
@@ -131,11 +131,11 @@ def fit_networks(
     if options.validation_fraction > 0 and len(rows) < MIN_ROWS_TO_SPLIT:
         message = UNTRAINED.format(len(rows), MIN_ROWS_TO_SPLIT)
         warn_user(message, ConvergenceWarning)
-        untrained = Ensemble([[n.eval() for n in networks] for networks in ensemble])
+        untrained = Ensemble([[n.eval() for n in own] for own in ensemble.members])
         _look_how_fine(untrained, rows, record, generator)
         return untrained, record
-    with Threads(len(ensemble), rows.z.device) as threads:
-        members = _first_members(ensemble, rows, options, generator, threads)
+    with Threads(len(ensemble.members), rows.z.device) as threads:
+        members = _first_members(ensemble.members, rows, options, generator, threads)
         members = _through_stages(members, options, record, threads, report)
         fitted = _finished(members, rows, options, record, threads, report)
     _look_how_fine(fitted, rows, record, generator)
@@ -144,19 +144,19 @@ def fit_networks(
     return fitted, record
 
 
-def _first_members(ensemble, rows, options, generator, threads) -> list[Member]:
+def _first_members(networks, rows, options, generator, threads) -> list[Member]:
     """Members that denoise, each with rows of its own to hold out."""
-    parts = [(rows, None)] * len(ensemble)
+    parts = [(rows, None)] * len(networks)
     if options.validation_fraction:
-        parts = split(rows, options.validation_fraction, generator, len(ensemble))
-    generators = [_offspring(generator) for _ in ensemble]
+        parts = split(rows, options.validation_fraction, generator, len(networks))
+    generators = [_offspring(generator) for _ in networks]
     first = DENOISING.options(options)
 
     def member(given) -> Member:
-        networks, part, own = given
-        return Member(networks, *part, first, own, DENOISING)
+        untrained, part, own = given
+        return Member(untrained, *part, first, own, DENOISING)
 
-    return threads.map(member, list(zip(ensemble, parts, generators, strict=True)))
+    return threads.map(member, list(zip(networks, parts, generators, strict=True)))
 
 
 def _through_stages(members, options, record: Record, threads, report) -> list[Member]:
@@ -187,10 +187,10 @@ def _finished(members, rows, options, record: Record, threads, report) -> Ensemb
     try:
         if options.max_components:
             report(AVERAGING)
-        averaged, gain = with_partners(members, rows, options, threads)
+        partners, gain = with_partners(members, rows, options, threads)
         # this changes the chosen networks in place
         _show_all_rows(members, rows, options, record, threads, report)
-        beside = [networks.beside() for networks in averaged]
+        beside = [own.of_all_rows() for own in partners]
     except KeyboardInterrupt:
         _note_interruption(record)
         return alone
@@ -227,9 +227,9 @@ def _look_how_fine(ensemble: Ensemble, rows, record: Record, generator) -> None:
     """Record how many steps of the solver resolve the density, if there is time."""
     if record.stopped_by == INTERRUPT:
         return
-    given = ensemble.denoisers(), rows, ensemble.t_min, generator
+    denoisers, t_min = ensemble.denoisers(), ensemble.t_min
     try:
-        record.solver_steps = enough_steps(*given)
+        record.solver_steps = enough_steps(denoisers, rows, t_min, generator)
     except KeyboardInterrupt:
         _note_interruption(record)
 

@@ -631,20 +631,20 @@ def test_score_is_that_of_the_average_of_different_networks(chain):
     """Catches one member that stands for all, and members that start or end equal."""
     options = QUICK | {"n_networks": 2, "max_iter": 60}
     both = FactorizedDiffusionDensity(chain.graph, **options).fit(chain.data)
-    first, second = ([s["arrays"] for s in m] for m in both.model_["ensemble"])
+    first, second = ([s["arrays"] for s in m] for m in both.model_["members"])
     assert not np.array_equal(first[0]["w_inner"], second[0]["w_inner"])
     mean = copy.deepcopy(both)
     # the last layer is linear, so an average of equal networks but for it is their mean
-    ensemble = copy.deepcopy(both.model_["ensemble"])
+    ensemble = copy.deepcopy(both.model_["members"])
     ensemble[1] = copy.deepcopy(ensemble[0])
     for name in ("w_out", "b_out"):
         ensemble[1][0]["arrays"][name] = np.zeros_like(first[0][name])
-    mean.model_, mean._cache = {"ensemble": ensemble, "beside": []}, None
+    mean.model_, mean._cache = {"members": ensemble, "beside": []}, None
     halved = copy.deepcopy(ensemble[:1])
     for name in ("w_out", "b_out"):
         halved[0][0]["arrays"][name] = first[0][name] / 2
     half = copy.deepcopy(both)
-    half.model_, half._cache = {"ensemble": halved, "beside": []}, None
+    half.model_, half._cache = {"members": halved, "beside": []}, None
     X = chain.data[:20]
     np.testing.assert_allclose(mean.score_samples(X), half.score_samples(X), atol=1e-4)
 
@@ -676,7 +676,7 @@ def test_warm_start_refuses_another_number_of_networks(chain):
     with pytest.raises(ValueError, match="n_networks changed"):
         density.set_params(n_networks=2).fit(chain.data)
     density.set_params(n_networks=None).fit(chain.data)
-    assert len(density.model_["ensemble"]) == 1
+    assert len(density.model_["members"]) == 1
 
 
 def test_model_of_another_format_says_what_to_do(fitted):

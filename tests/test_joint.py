@@ -13,7 +13,7 @@ from skdiffusion.denoisers import Denoiser
 from skdiffusion.flow import Path, from_normal, in_order, log_density
 from skdiffusion.graphs import factorize
 from skdiffusion.members import Member
-from skdiffusion.networks import JointNetwork, from_state, initial_networks
+from skdiffusion.networks import JointNetwork, initial_networks, network_from_state
 from skdiffusion.objectives import DENOISING, velocity_loss
 from skdiffusion.records import Options, Rows
 
@@ -157,7 +157,7 @@ def test_noise_and_samples_have_densities_related_by_the_map(generator):
 
 def test_state_round_trip_is_exact(generator):
     network = joint_network(nx.cycle_graph(5), generator, context=(2,)).float()
-    again = from_state(network.to_state()).eval()
+    again = network_from_state(network.to_state()).eval()
     z = torch.randn(3, 5, generator=generator)
     r, code = network.to_own(z)[0], network.encode(z)
     expected = network.velocity(r, T.float(), code)

@@ -177,7 +177,7 @@ def test_shared_columns_have_one_scale_and_one_network(diffusion):
     assert len(set(estimator.margins_.scale)) == len(set(estimator.margins_.mean)) == 1
     pooled = chain.data.std()
     assert estimator.margins_.scale[0] == pytest.approx(pooled)
-    state = estimator.model_["ensemble"][0][0]
+    state = estimator.model_["members"][0][0]
     name = "w_inner" if diffusion == "conditional" else "w_message_2"
     weights = state["arrays"][name]
     # columns 1 to 4 have a parent; the first column of the chain has none
@@ -194,7 +194,7 @@ def test_shared_weights_stay_equal_at_odd_sizes(diffusion):
     chain = make_nonlinear_chain(150, n_features=7, random_state=0)
     options = {**QUICK, "diffusion": diffusion, "share_weights": True, "hidden_size": 9}
     estimator = FactorizedDiffusionDensity(chain.graph, **options).fit(chain.data)
-    state = estimator.model_["ensemble"][0][0]
+    state = estimator.model_["members"][0][0]
     kinds = np.array(state["kinds" if diffusion == "conditional" else "column_kinds"])
     for name, array in state["arrays"].items():
         if name.startswith(("w_", "b_")) and len(array) == len(kinds):
@@ -218,7 +218,7 @@ def test_components_share_their_weights():
     graph = nx.Graph([(0, 1), (2, 3)])
     graph.add_node(4)
     estimator = FactorizedDiffusionDensity(graph, **options).fit(X)
-    state = estimator.model_["ensemble"][0][0]
+    state = estimator.model_["members"][0][0]
     first, second = state["arrays"]["w_message_2"]
     assert np.array_equal(first, second)
     assert first.any()

@@ -14,18 +14,19 @@ from test_mixtures import T_MIN, column_beside, known_mixture, rows_of, short
 
 from skdiffusion import FactorizedDiffusionDensity, partners
 from skdiffusion.bandwidths import LeaveOneOut, best_bandwidths
-from skdiffusion.blending import AveragedNetworks
+from skdiffusion.blending import PartnersOfNetworks
 from skdiffusion.flow import Path, from_normal, log_density_of_own, own_to_normal
 from skdiffusion.mixtures import regressions
 from skdiffusion.networks import (
-    Beside,
     ConditionalKernels,
     ConditionalMixture,
     ConditionalNetwork,
     Ensemble,
+    PartnerShare,
+    averaged_with,
 )
 from skdiffusion.networks import _kernels as module
-from skdiffusion.partners import Kernels
+from skdiffusion.partners import Kernels, Mixtures
 
 H, H_CONTEXT = 0.3, 0.5
 
@@ -168,8 +169,8 @@ def ensemble(network):
     h = [(0.4, 0.6), (0.3, 0.3), (0.3, 0.5), (0.5, 0.5)]
     kernels = ConditionalKernels.beside(network, z, torch.ones(80), h)
     beside = [
-        Beside(mixtures, torch.tensor([0.5, 0.25, 0.0, 0.0])),
-        Beside(kernels, torch.tensor([0.5, 0.0, 0.25, 1.0])),
+        PartnerShare(mixtures, torch.tensor([0.5, 0.25, 0.0, 0.0])),
+        PartnerShare(kernels, torch.tensor([0.5, 0.0, 0.25, 1.0])),
     ]
     return Ensemble([[network]], [beside])
 
@@ -223,6 +224,25 @@ def test_an_ensemble_survives_its_state(ensemble, network):
     assert (log_density_of_own(alone, z, path) - expected).abs().max() > 1e-3
 
 
+def test_partners_of_one_network_leave_the_others_alone(ensemble, network):
+    """Two networks a member, of which the second has partners."""
+    parts = [network.select((0, 1)), network.select((2, 3))]
+    (_, kernels), *_ = ensemble.beside
+    partner, share = kernels.partner.select((2, 3)), kernels.share[2:]
+    both = Ensemble([parts], [[], [PartnerShare(partner, share)]])
+    first, second = both.denoisers()
+    assert first is parts[0]
+    z, path = torch.tensor(standard_normal(30, 4)), Path(T_MIN, 8)
+    expected = averaged_with(parts[1], partner, share)
+    torch.testing.assert_close(
+        log_density_of_own(second, z, path), log_density_of_own(expected, z, path)
+    )
+    np.testing.assert_allclose(both.shares()["kernel_shares_"], [0, 0, 0.25, 1.0])
+    alone = Ensemble([parts])
+    assert alone.denoisers() == parts
+    assert not any(shares.any() for shares in alone.shares().values())
+
+
 def test_samples_with_two_partners_follow_their_flow(nested):
     noise, path = torch.tensor(standard_normal(100, 4)), Path(T_MIN, 200)
     z = from_normal([nested.select((j,)) for j in range(4)], noise, path)
@@ -235,7 +255,7 @@ def test_bandwidths_are_those_of_residuals_given_their_contexts():
     weight = np.where(z[:, 0] > 0, 1.99, 0.01)
     network = column_beside()
     rows = replace(rows_of(z), weight=torch.tensor(weight, dtype=torch.float32))
-    (found,) = Kernels(network, [], rows, seed=0).bandwidths
+    ((found,),) = Kernels(network, [rows], rows, seed=0).bandwidths
     residual, _ = network.to_own(rows.z.double())
     likelihood = LeaveOneOut(
         residual, rows.z[:, :2].double(), rows.weight.double(), torch.arange(120)
@@ -253,7 +273,8 @@ def test_rows_that_are_left_out_are_drawn_at_random(monkeypatch):
 
     monkeypatch.setattr(partners, "best_bandwidths", watched)
     rows = rows_of(training_rows(120)[0])
-    assert Kernels(column_beside(), [], rows, seed=0).bandwidths == [(0.3, 0.3)]
+    kernels = Kernels(column_beside(), [rows], rows, seed=0)
+    assert kernels.bandwidths.tolist() == [[[0.3, 0.3]]]
     (left_out,) = seen
     assert len(left_out.unique()) == 30
     assert left_out.max() > 60
@@ -265,7 +286,7 @@ def averaged(network, rows, n_training):
         rows=training, held_out=held_out, generator=torch.Generator().manual_seed(0)
     )
     options = SimpleNamespace(max_components=4, tol=1e-4)
-    found = AveragedNetworks([network], [member], rows, options)
+    found = PartnersOfNetworks([network], [member], rows, options)
     return found, found.choose()
 
 
@@ -280,7 +301,7 @@ def test_kernels_know_rows_that_nearly_repeat():
     network.calibrate(rows.z).eval()
     found, gain = averaged(network, rows, n_training=480)
     assert gain > 0.5
-    kernels, share = found.beside()[-1]
+    kernels, share = found.of_all_rows()[-1]
     assert isinstance(kernels, ConditionalKernels)
     assert share.item() >= 0.5
     assert kernels.place.shape == (1, 640)
@@ -298,15 +319,37 @@ def test_of_many_rows_the_same_few_choose_bandwidths_and_become_kernels(monkeypa
     monkeypatch.setattr(partners, "best_bandwidths", watched)
     rows = rows_of(standard_normal(200, 1))
     network = ConditionalNetwork((0,), ((),), t_min=T_MIN, hidden_size=8).eval()
-    kernels = Kernels(network, [(rows, None)], rows, seed=0)
-    (first,), again = kernels.of_training_rows(), kernels.of_all_rows()
-    torch.testing.assert_close(first.place, again.place, rtol=0, atol=0)
-    step = float(first.mean[0, 1] - first.mean[0, 0])
-    residual = float(first.mean[0, 0]) + step * first.place[0]
+    kernels = Kernels(network, [rows], rows, seed=0)
+    (found,), again = kernels.of_training_rows(), kernels.of_all_rows()
+    torch.testing.assert_close(found.place, again.place, rtol=0, atol=0)
+    step = float(found.mean[0, 1] - found.mean[0, 0])
+    residual = float(found.mean[0, 0]) + step * found.place[0]
     (own,) = seen
     torch.testing.assert_close(residual.double(), own[:, 0], rtol=1e-4, atol=1e-4)
     assert len(own) == 50
     assert own.min() < -1 < 1 < own.max()
+
+
+def test_partners_of_training_rows_are_those_of_each_member():
+    """Catches a member that is judged by what has seen its held-out rows."""
+    rows = rows_of(np.r_[standard_normal(100, 1) - 1, 2 * standard_normal(100, 1) + 1])
+    network = ConditionalNetwork((0,), ((),), t_min=T_MIN, hidden_size=8).eval()
+    parts = rows.take(torch.arange(100)), rows.take(torch.arange(100, 200))
+    means = [part.z.mean().item() for part in parts]
+    splits = [parts, parts[::-1]]
+    mixtures = Mixtures(network, splits, rows, max_components=1, seed=0)
+    found = [m.mean.item() for m in mixtures.of_training_rows()]
+    assert found == pytest.approx(means, abs=1e-4)
+    assert mixtures.of_all_rows().mean.item() == pytest.approx(sum(means) / 2, abs=1e-4)
+    kernels = Kernels(network, parts, rows, seed=0)
+    for kernel, part in zip(kernels.of_training_rows(), parts, strict=True):
+        step = kernel.mean[0, 1] - kernel.mean[0, 0]
+        placed = kernel.mean[0, 0] + step * kernel.place[0]
+        torch.testing.assert_close(placed, part.z[:, 0], rtol=1e-4, atol=1e-4)
+    first, second = kernels.bandwidths
+    assert not np.allclose(first, second)
+    (bandwidth,) = kernels.of_all_rows().context_bandwidth.numpy()
+    assert bandwidth == pytest.approx(np.sqrt(first[0, 1] * second[0, 1]), rel=1e-6)
 
 
 def test_columns_that_are_determined_have_no_partners(network):
@@ -314,7 +357,7 @@ def test_columns_that_are_determined_have_no_partners(network):
     rows = rows_of(standard_normal(200, 4))
     found, _ = averaged(network.float(), rows, n_training=150)
     assert [p.network.columns for p in found.partners] == [(0, 2, 3), (0, 2, 3)]
-    ensemble = Ensemble([[network]], [found.beside()])
+    ensemble = Ensemble([[network]], [found.of_all_rows()])
     (denoiser,) = ensemble.denoisers()
     assert denoiser.columns == (0, 1, 2, 3)
     for attribute in ensemble.shares().values():

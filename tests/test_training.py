@@ -21,7 +21,12 @@ from skdiffusion.members import (
     learning_rate_factor,
     steps_between_checks,
 )
-from skdiffusion.networks import ConditionalNetwork, JointNetwork, initial_networks
+from skdiffusion.networks import (
+    ConditionalNetwork,
+    Ensemble,
+    JointNetwork,
+    initial_networks,
+)
 from skdiffusion.objectives import (
     ALL_ROWS,
     DENOISING,
@@ -68,7 +73,7 @@ def fit_table(Z, options):
     """Networks of the only member, fitted to rows, and what happened."""
     generator = torch.Generator().manual_seed(1)
     given = make_rows(Z), options, generator
-    ensemble, record = fit_networks([make_networks(Z)], *given)
+    ensemble, record = fit_networks(Ensemble([make_networks(Z)]), *given)
     return ensemble.members, record
 
 
@@ -168,7 +173,7 @@ def test_training_goes_on_until_all_members_have_stalled(table, monkeypatch):
         return member is asked[0]
 
     monkeypatch.setattr(Member, "has_stalled", first_has_stalled)
-    ensemble = [make_networks(table), make_networks(table)]
+    ensemble = Ensemble([make_networks(table), make_networks(table)])
     options, generator = replace(OPTIONS, max_iter=60), torch.Generator().manual_seed(0)
     given = make_rows(table), options, generator
     _, record = fit_networks(ensemble, *given)
@@ -232,7 +237,7 @@ def test_result_is_the_best_state_not_the_last(table):
     options = replace(OPTIONS, learning_rate_init=10.0, max_iter=60)
     start = make_networks(table)
     ensemble, record = fit_networks(
-        [copy.deepcopy(start)],
+        Ensemble([copy.deepcopy(start)]),
         make_rows(table),
         options,
         torch.Generator().manual_seed(1),
@@ -591,17 +596,18 @@ def test_each_stage_that_was_too_short_is_named():
 
 def test_members_in_threads_are_those_of_one_thread(table, with_threads):
     """Catches members that share a generator, whose numbers would come in any order."""
-    options, found = replace(OPTIONS, max_iter_likelihood=20), []
+    options, found = replace(OPTIONS, max_iter_likelihood=20, max_components=2), []
     for n_threads in (1, 2):
         with with_threads(n_threads):
             ensemble, _ = fit_networks(
-                [make_networks(table), make_networks(table)],
+                Ensemble([make_networks(table), make_networks(table)]),
                 make_rows(table),
                 options,
                 torch.Generator().manual_seed(1),
             )
             assert torch.get_num_threads() == n_threads
-        found.append([n.w_out for networks in ensemble.members for n in networks])
+        weights = [n.w_out for networks in ensemble.members for n in networks]
+        found.append([*weights, *map(torch.tensor, ensemble.shares().values())])
     assert not torch.equal(*found[0])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 

@@ -9,7 +9,7 @@ mixtures and kernel estimates.
 from ._average import AverageOfNetworks, average, averages
 from ._blend import Blend, averaged_with
 from ._conditional import ConditionalNetwork
-from ._ensemble import Beside, Ensemble, from_state
+from ._ensemble import Ensemble, PartnerShare, network_from_state
 from ._initial import initial_ensemble, initial_networks
 from ._joint import JointNetwork
 from ._kernels import ConditionalKernels
@@ -19,7 +19,6 @@ from ._trainable import ScoreNetwork
 
 __all__ = [
     "AverageOfNetworks",
-    "Beside",
     "Blend",
     "ConditionalKernels",
     "ConditionalMixture",
@@ -27,11 +26,12 @@ __all__ = [
     "ConditionalPartner",
     "Ensemble",
     "JointNetwork",
+    "PartnerShare",
     "ScoreNetwork",
     "average",
     "averaged_with",
     "averages",
-    "from_state",
     "initial_ensemble",
     "initial_networks",
+    "network_from_state",
 ]

@@ -23,16 +23,20 @@ NETWORKS = {network.__name__: network for network in (ConditionalNetwork, JointN
 PARTNERS = {kind.name: kind for kind in (ConditionalMixture, ConditionalKernels)}
 
 
-def from_state(state: dict) -> ScoreNetwork:
+def network_from_state(state: dict) -> ScoreNetwork:
     """Network of any kind from the result of its `to_state`."""
     return NETWORKS[state["network"]].from_state(state)
 
 
-class Beside(NamedTuple):
+class PartnerShare(NamedTuple):
     """A partner and the share of each of its columns, from 0 to 1."""
 
     partner: ConditionalPartner
     share: Tensor
+
+    def to(self, like: Tensor) -> "PartnerShare":
+        """The same in the precision and on the device of a tensor."""
+        return PartnerShare(self.partner.to(like), self.share.to(like))
 
     def to_state(self) -> dict:
         """Everything as plain numbers and numpy arrays."""
@@ -47,7 +51,7 @@ class Beside(NamedTuple):
         }
 
     @classmethod
-    def from_state(cls, state: dict) -> "Beside":
+    def from_state(cls, state: dict) -> "PartnerShare":
         """Partner of any kind and its shares from the result of `to_state`."""
         own = state["columns"], state["contexts"]
         partner = PARTNERS[state["partner"]](*own, **state["sizes"])
@@ -63,17 +67,23 @@ class Ensemble:
     ----------
     members : sequence of sequence of ScoreNetwork
         The networks of each member own every column once, alike in all members.
-    beside : sequence of sequence of Beside
-        Of each network of a member; () is none of any.
+    beside : sequence of sequence of PartnerShare
+        Of each network of a member, in turn; empty if no network has any.
     """
 
     members: Sequence[Sequence[ScoreNetwork]]
-    beside: Sequence[Sequence[Beside]] = ()
+    beside: Sequence[Sequence[PartnerShare]] = ()
 
     @property
     def t_min(self) -> float:
         """Smallest time."""
         return self.members[0][0].t_min
+
+    def to(self, like: Tensor) -> "Ensemble":
+        """The same with all numbers in the precision and on the device of a tensor."""
+        members = [[network.to(like) for network in own] for own in self.members]
+        beside = [[one.to(like) for one in own] for own in self.beside]
+        return Ensemble(members, beside)
 
     def engines(self) -> dict[tuple[int, ...], str]:
         """Kind of model of the columns of every block, for printing."""
@@ -104,13 +114,17 @@ class Ensemble:
     def to_state(self) -> dict:
         """Everything as plain numbers and numpy arrays."""
         return {
-            "ensemble": [[n.to_state() for n in networks] for networks in self.members],
+            "members": [[n.to_state() for n in networks] for networks in self.members],
             "beside": [[one.to_state() for one in own] for own in self.beside],
         }
 
     @classmethod
     def from_state(cls, state: dict) -> "Ensemble":
         """Ensemble from the result of `to_state`."""
-        members = [[from_state(n) for n in networks] for networks in state["ensemble"]]
-        beside = [[Beside.from_state(one) for one in own] for own in state["beside"]]
+        members = [
+            [network_from_state(n) for n in networks] for networks in state["members"]
+        ]
+        beside = [
+            [PartnerShare.from_state(one) for one in own] for own in state["beside"]
+        ]
         return cls(members, beside)

@@ -11,6 +11,7 @@ from .._warnings import warn_user
 from ..graphs import Block, Factorization, numbered
 from ..whitening import regress_alike
 from ._conditional import ConditionalNetwork, bucket_by_context
+from ._ensemble import Ensemble
 from ._joint import JointNetwork
 from ._trainable import ScoreNetwork
 
@@ -65,11 +66,13 @@ def initial_networks(
 
 def initial_ensemble(
     n_members: int, factorization, Z, weight, generator, **sizes
-) -> list[list[ScoreNetwork]]:
+) -> Ensemble:
     """Members that are made as by `initial_networks` and differ in their weights."""
     first = initial_networks(factorization, Z, weight, generator, **sizes)
     others = [copy.deepcopy(first) for _ in range(n_members - 1)]
-    return [first] + [[n.initialize(generator) for n in member] for member in others]
+    for network in (network for member in others for network in member):
+        network.initialize(generator)
+    return Ensemble([first, *others])
 
 
 def _conditional(bucket, kinds, Z, weight, *, t_min, **sizes) -> ConditionalNetwork:
