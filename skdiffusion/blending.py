@@ -156,7 +156,11 @@ class PartnersOfNetworks:
     def of_all_rows(self) -> list[PartnerShare]:
         """Partners that take a share of some columns, fitted to all rows."""
         pairs = zip(self.partners, self.shares, strict=True)
-        return [PartnerShare(p.of_all_rows(), share) for p, share in pairs if share.any()]
+        return [
+            PartnerShare(kind.of_all_rows(), share).taking_part()
+            for kind, share in pairs
+            if share.any()
+        ]
 
 
 def with_partners(

@@ -182,6 +182,18 @@ def nested(ensemble):
     return denoiser
 
 
+def test_columns_without_a_share_are_not_kept(ensemble, nested):
+    ((mixtures, kernels),) = ensemble.beside
+    kept = [mixtures.taking_part(), kernels.taking_part()]
+    assert [one.partner.columns for one in kept] == [(0, 1), (0, 2, 3)]
+    assert [one.share.tolist() for one in kept] == [[0.5, 0.25], [0.5, 0.25, 1.0]]
+    (denoiser,) = Ensemble(ensemble.members, [kept]).denoisers()
+    z, path = torch.tensor(standard_normal(30, 4)), Path(T_MIN, 8)
+    torch.testing.assert_close(
+        log_density_of_own(denoiser, z, path), log_density_of_own(nested, z, path)
+    )
+
+
 def test_two_partners_are_averaged_in_turn(nested):
     z, t = torch.tensor(standard_normal(30, 4)), torch.tensor(0.5, dtype=torch.float64)
     r, _ = nested.to_own(z)

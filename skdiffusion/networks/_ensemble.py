@@ -34,6 +34,13 @@ class PartnerShare(NamedTuple):
     partner: ConditionalPartner
     share: Tensor
 
+    def taking_part(self) -> "PartnerShare":
+        """Only the columns with a share."""
+        has_share = self.share > 0
+        columns = zip(self.partner.columns, has_share.tolist(), strict=True)
+        partner = self.partner.select([j for j, has in columns if has])
+        return PartnerShare(partner, self.share[has_share])
+
     def to(self, like: Tensor) -> "PartnerShare":
         """The same in the precision and on the device of a tensor."""
         return PartnerShare(self.partner.to(like), self.share.to(like))
