@@ -163,13 +163,13 @@ def test_gradient_of_kernels_is_that_of_their_log_density():
 def ensemble(network):
     """The network of `conftest` with a mixture beside it, and kernels beside both."""
     mixture = known_mixture()
-    known = [regressions(mixture, 0, ()), regressions(mixture, 1, (0,)), None, None]
-    mixtures = ConditionalMixture.beside(network, known)
+    known = [regressions(mixture, 0, ()), regressions(mixture, 1, (0,))]
+    mixtures = ConditionalMixture.beside(network.select((0, 1)), known)
     z = torch.tensor(standard_normal(80, 4, seed=2))
     h = [(0.4, 0.6), (0.3, 0.3), (0.3, 0.5), (0.5, 0.5)]
     kernels = ConditionalKernels.beside(network, z, torch.ones(80), h)
     beside = [
-        PartnerShare(mixtures, torch.tensor([0.5, 0.25, 0.0, 0.0])),
+        PartnerShare(mixtures, torch.tensor([0.5, 0.25])),
         PartnerShare(kernels, torch.tensor([0.5, 0.0, 0.25, 1.0])),
     ]
     return Ensemble([[network]], [beside])

@@ -123,16 +123,6 @@ def test_divergence_of_a_mixture_is_that_of_its_velocity():
     torch.testing.assert_close(mixture.velocity(r, t, code), v)
 
 
-def test_columns_that_nothing_is_said_of_stay_linear_gaussian():
-    network = ConditionalNetwork((0, 1), ((), (0,)), t_min=T_MIN, hidden_size=8)
-    known = regressions(known_mixture(), 1, (0,))
-    mixture = ConditionalMixture.beside(network, [None, known])
-    x = torch.tensor(standard_normal(20, 3), dtype=torch.float32)
-    v = mixture.velocity(x[:, :2], torch.tensor(0.4), mixture.encode(x))
-    torch.testing.assert_close(v[:, 0], torch.zeros(20))
-    assert v[:, 1].abs().max() > 0.1
-
-
 def test_contexts_outside_the_training_range_level_off():
     """Catches slopes of narrow components that run away."""
     network = column_beside(coef=(0.0, 0.0))
@@ -269,20 +259,22 @@ def blend(network):
     """Half of the network of `conftest` and half of a mixture for all but one column."""
     mixture = known_mixture()
     known = [regressions(mixture, 0, ()), regressions(mixture, 1, (0,))]
-    known += [regressions(mixture, 2, (0, 1)), None]
-    beside = ConditionalMixture.beside(network, known)
-    return Blend(network, beside, torch.tensor([0.5, 0.25, 1.0, 0.0]))
+    known += [regressions(mixture, 2, (0, 1))]
+    beside = ConditionalMixture.beside(network.select((0, 1, 2)), known)
+    return Blend(network, beside, torch.tensor([0.5, 0.25, 1.0]))
 
 
 def test_blend_is_the_average_of_velocities_and_divergences(blend):
     z, t = torch.tensor(standard_normal(30, 4)), torch.tensor(0.5, dtype=torch.float64)
     r, _ = blend.to_own(z)
-    parts = blend.base, blend.partner
-    both = [p.velocity_and_divergence(r, t, p.encode(z)) for p in parts]
+    network, mixture = blend.base, blend.partner
+    own = network.velocity_and_divergence(r, t, network.encode(z))
+    theirs = mixture.velocity_and_divergence(r[:, :3], t, mixture.encode(z))
     actual = blend.velocity_and_divergence(r, t, blend.encode(z))
-    for value, network, mixture in zip(actual, *both, strict=True):
-        expected = (1 - blend.share) * network + blend.share * mixture
-        torch.testing.assert_close(value, expected)
+    for value, alone, beside in zip(actual, own, theirs, strict=True):
+        expected = (1 - blend.share) * alone[:, :3] + blend.share * beside
+        torch.testing.assert_close(value[:, :3], expected)
+        torch.testing.assert_close(value[:, 3], alone[:, 3])
     torch.testing.assert_close(blend.velocity(r, t, blend.encode(z)), actual[0])
 
 

@@ -58,7 +58,7 @@ class ConditionalMixture(ConditionalPartner):
 
     @classmethod
     def beside(
-        cls, network: ConditionalNetwork, known: Sequence[Regressions | None]
+        cls, network: ConditionalNetwork, known: Sequence[Regressions]
     ) -> "ConditionalMixture":
         """Regressions of its columns in the coordinates of a network.
 
@@ -66,15 +66,14 @@ class ConditionalMixture(ConditionalPartner):
         ----------
         network : ConditionalNetwork
             Its columns, contexts, linear regressions and ranges are taken over.
-        known : sequence of Regressions or None
-            In standard units; None is the linear regression of the network.
+        known : sequence of Regressions
+            Of each column, in standard units.
         """
-        n_components = max(len(r.log_weight) for r in known if r is not None)
+        n_components = max(len(regressions.log_weight) for regressions in known)
         new = cls.like(network, n_components=n_components)
         least = (NARROWEST * noise_floor(network.t_min)) ** 2
         for i, regressions in enumerate(known):
-            if regressions is not None:
-                new._take(i, regressions, least)
+            new._take(i, regressions, least)
         return new
 
     def _take(self, i: int, given: Regressions, least: float) -> None:
