@@ -7,7 +7,12 @@ matplotlib.use("Agg")
 import numpy as np
 from estimators import ESTIMATORS, REFERENCES
 from matplotlib import pyplot as plt
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import (
+    LogLocator,
+    NullFormatter,
+    NullLocator,
+    SymmetricalLogLocator,
+)
 
 N_ACROSS = 4
 MIN_WIDTH = 7
@@ -70,12 +75,20 @@ def _lines(ax, group):
     ax.set_xscale("log")
     if (group["kl"] > 2 * group["kl_se"].fillna(0)).all():
         ax.set_yscale("log")
+        _plain(ax.yaxis, LogLocator(subs=(1, 2, 5)))
     else:  # a divergence near zero may be estimated below zero
         ax.set_yscale("symlog", linthresh=0.01)
         ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     ticks = sorted(group["n_samples"].unique())
     ax.set_xticks(ticks, [f"{tick}" for tick in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _plain(axis, locator):
+    """Numbers of a logarithmic axis as people write them."""
+    axis.set_major_locator(locator)
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def draw_real(summary, folder):
@@ -108,6 +121,7 @@ def _dots(ax, group):
     ax.invert_yaxis()
     if group["minus_diffusion"].abs().max() > WIDE:
         ax.set_xscale("symlog", linthresh=1.0)
+        _plain(ax.xaxis, SymmetricalLogLocator(base=10, linthresh=1.0, subs=(1, 3)))
     ax.axvline(0, color="tab:blue", linewidth=1)
 
 
