@@ -60,7 +60,8 @@ def chosen_share(
     more the rows speak against a quarter the less is taken, and none where they do by two
     standard errors: these rows have chosen the weights of the networks, so they favour
     them, and the less they tell, the more an average of different models is to be
-    trusted. Shares that lose a tenth of a nat or that the solver does not resolve are 0.
+    trusted. A quarter that loses a tenth of a nat is 0. Where the solver does not resolve
+    another share a quarter is taken, and none where it does not resolve that.
 
     Parameters
     ----------
@@ -81,18 +82,23 @@ def chosen_share(
 
     none, first = terms(0 * one), terms(FIRST * one)
     others = torch.stack([terms(share * one) for share in OTHERS])
-    share = _weighed(none, first, others, rows, tol)
-    last = terms(share)
-    gain = rows.mean(last - none)
-    allowed = (SOLVER_SHARE * gain).clamp(RESOLVED, MOST_ALLOWED * RESOLVED)
-    taken = is_resolved(terms(share, coarse), last, rows, allowed)
-    return torch.where(taken, share, 0), float(gain[taken].sum())
+    found, total = 0 * one, 0 * one
+    for share in _weighed(none, first, others, rows, tol):
+        last = terms(share)
+        gain = rows.mean(last - none)
+        allowed = (SOLVER_SHARE * gain).clamp(RESOLVED, MOST_ALLOWED * RESOLVED)
+        taken = is_resolved(terms(share, coarse), last, rows, allowed)
+        found, total = torch.where(taken, share, found), torch.where(taken, gain, total)
+    return found, float(total.sum())
 
 
 def _weighed(
     none: Tensor, first: Tensor, others: Tensor, rows: Rows, tol: float
-) -> Tensor:
-    """Share for each column, from log-densities with none, the first and others."""
+) -> list[Tensor]:
+    """Shares of each column that come into question, the best last.
+
+    From log-densities with none, the first share and others.
+    """
     best = torch.stack([rows.mean(x) for x in others]).nan_to_num(-math.inf).argmax(0)
     at_best = others.gather(0, best.expand(1, *first.shape))[0]
     gain, error = rows.mean(first - none), rows.standard_error(first - none)
@@ -101,7 +107,9 @@ def _weighed(
     better = clearly_better(at_best, first, rows, tol) & (rows.mean(at_best - none) > 0)
     # NaN is not greater
     share = torch.where(gain > -MOST_LOST, FIRST * trusted, 0)
-    return torch.where(better, torch.tensor(OTHERS).to(share)[best], share)
+    if not better.any():
+        return [share]
+    return [share, torch.where(better, torch.tensor(OTHERS).to(share)[best], share)]
 
 
 class PartnersOfNetworks:

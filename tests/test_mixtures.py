@@ -398,14 +398,15 @@ def test_shares_that_lose_much_or_have_no_score_are_not_used(first, others, expe
     none = torch.zeros(200, 1)
     first = torch.tensor(first, dtype=torch.float32).repeat(100)[:, None]
     others = torch.tensor(others, dtype=torch.float32)[:, None, None].expand(3, 200, 1)
-    share = blending._weighed(none, first, others, rows_of(none), 1e-4)
+    *_, share = blending._weighed(none, first, others, rows_of(none), 1e-4)
     assert share.tolist() == [expected]
 
 
 def test_a_partner_is_used_where_networks_have_no_score():
     none = torch.full((200, 1), -torch.inf)
     first = torch.zeros(200, 1)
-    share = blending._weighed(none, first, first.expand(3, 200, 1), rows_of(none), 1e-4)
+    given = none, first, first.expand(3, 200, 1), rows_of(none)
+    (share,) = blending._weighed(*given, 1e-4)
     assert share.tolist() == [0.25]
 
 
@@ -459,6 +460,25 @@ def test_shares_that_the_solver_does_not_resolve_are_not_used(
     share, gain = share_of(network, mixture, rows_of(z), tol=1e-4)
     assert share.tolist() == [float(kept)]
     assert (gain > 0.2) == kept
+
+
+def test_a_quarter_enters_where_only_that_is_resolved(monkeypatch):
+    z = SEPARATED[:, :1] / SEPARATED[:, :1].std()
+    network, mixture = clustered_column(z)
+
+    def with_error(part, rows, path):
+        share = float(part.share[0]) if isinstance(part, Blend) else 0
+        return row_terms(part, rows, path) + (share > 0.25) * (path.n_steps == 12)
+
+    monkeypatch.setattr("skdiffusion.blending.row_terms", with_error)
+    share, gain = share_of(network, mixture, rows_of(z), tol=1e-4)
+    assert share.tolist() == [0.25]
+    path = Path(network.t_min, 16)
+    quarter, alone = (
+        row_terms(part, rows_of(z), path).mean()
+        for part in (Blend(network, mixture, torch.tensor([0.25])), network)
+    )
+    assert gain == pytest.approx(float(quarter - alone), abs=1e-5)
 
 
 def test_held_out_rows_judge_mixtures_and_are_then_fitted_to():
