@@ -73,8 +73,11 @@ def _lines(ax, group):
         x, y, error = rows["n_samples"], rows["kl"], 2 * rows["kl_se"]
         ax.errorbar(x, y, error, marker="o", label=label, **_style(name))
     ax.set_xscale("log")
-    if (group["kl"] > 2 * group["kl_se"].fillna(0)).all():
-        ax.set_yscale("log")
+    least = group["kl"].min()
+    if least > 0:
+        # errors may reach below zero; the axis need not
+        ax.set_yscale("log", nonpositive="clip")
+        ax.set_ylim(bottom=least / 2)
         _plain(ax.yaxis, LogLocator(subs=(1, 2, 5)))
     else:  # a divergence near zero may be estimated below zero
         ax.set_yscale("symlog", linthresh=0.01)
