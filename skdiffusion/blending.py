@@ -42,9 +42,8 @@ class Candidate(NamedTuple):
 
     def terms(self, share: Tensor, n_steps: int) -> Tensor:
         """Log-density of every held-out row and column with shares of the partner."""
-        base = self.base.select(self.partner.columns)
-        path = Path(base.t_min, n_steps)
-        return row_terms(averaged_with(base, self.partner, share), self.held_out, path)
+        average = self.averaged(share).select(self.partner.columns)
+        return row_terms(average, self.held_out, Path(self.base.t_min, n_steps))
 
     def averaged(self, share: Tensor) -> Denoiser:
         """The denoiser averaged with these shares of the partner."""
